@@ -1,0 +1,1 @@
+"""Octets to Mail to Notifications. Pure: no I/O, no clock."""
