@@ -1,0 +1,276 @@
+"""The store's outbox: claims, leases, budgets and the hold; over both engines."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from triage.adapters.store import SqlStore, open_store
+from triage.ports import NewOutbox, OutboxState
+
+HOUR = timedelta(hours=1)
+LONG = 600.0
+
+
+def now() -> datetime:
+    """Leases run by the wall clock."""
+    return datetime.now(UTC)
+
+
+def message(key: str = "one", **changes: Any) -> NewOutbox:
+    plain = NewOutbox(
+        key=key,
+        audience="reply",
+        tenant="northwind",
+        sender="errors+bounce@example.com",
+        recipients=("priya@northwind.example",),
+        message_id=f"{key}@example.com",
+        subject="Employee cannot be a Queue",
+        octets=b"From: x\r\n\r\n\x00\xff",
+    )
+    return replace(plain, **changes)
+
+
+def queue(store: SqlStore, *keys: str, at: datetime | None = None) -> None:
+    with store.unit() as unit:
+        for key in keys:
+            unit.enqueue(message(key), at or now() - HOUR)
+
+
+def states(store: SqlStore) -> dict[str, str]:
+    with store.unit() as unit:
+        return {row.key: row.state for row in unit.outbox()}
+
+
+def test_a_queued_message_comes_back_as_it_was(store: SqlStore) -> None:
+    at = now()
+    with store.unit() as unit:
+        assert unit.enqueue(message(), at)
+    with store.unit() as unit:
+        (row,) = unit.outbox()
+        assert unit.outbox_row(row.id) == unit.by_message_id("one@example.com") == row
+        assert unit.outbox_row(row.id + 1) is None
+        assert unit.by_message_id("two@example.com") is None
+    assert {name: getattr(row, name) for name in NewOutbox.__slots__} == {
+        name: getattr(message(), name) for name in NewOutbox.__slots__
+    }
+    assert (row.state, row.attempts, row.created_at, row.next_at) == ("pending", 0, at, at)
+    assert (row.sent_at, row.error) == (None, "")
+    assert isinstance(row.state, OutboxState)
+
+
+def test_a_key_is_queued_once(store: SqlStore) -> None:
+    with store.unit() as unit:
+        assert unit.enqueue(message(), now())
+        assert not unit.enqueue(message(octets=b"other"), now())
+        assert unit.has_key("one")
+        assert not unit.has_key("two")
+        assert [row.octets for row in unit.outbox()] == [message().octets]
+
+
+def test_the_newest_rows_are_listed_in_order_and_by_state(store: SqlStore) -> None:
+    queue(store, "a", "b", "c", "d")
+    with store.unit() as unit:
+        (_, b, _, _) = unit.outbox()
+        unit.drop(b.id)
+        assert [row.key for row in unit.outbox(limit=2)] == ["c", "d"]
+        assert [row.key for row in unit.outbox([OutboxState.DROPPED])] == ["b"]
+        both = unit.outbox([OutboxState.PENDING, OutboxState.DROPPED])
+        assert [row.key for row in both] == ["a", "b", "c", "d"]
+        assert unit.outbox(iter([OutboxState.DEAD])) == []
+
+
+# Claims
+
+
+def test_a_claim_takes_due_rows_once_and_counts_the_attempt(store: SqlStore) -> None:
+    queue(store, "a", "b", "c")
+    queue(store, "later", at=now() + HOUR)
+    assert [row.key for row in store.claim(2, LONG)] == ["a", "b"]
+    (row,) = store.claim(9, LONG)
+    assert (row.key, row.state, row.attempts) == ("c", "sending", 1)
+    assert store.claim(9, LONG) == []
+    assert states(store) == {"a": "sending", "b": "sending", "c": "sending", "later": "pending"}
+
+
+def test_a_row_whose_lease_ran_out_is_claimed_again(store: SqlStore, store_url: str) -> None:
+    queue(store, "a")
+    store.claim(1, -1.0)  # as of a process that died a second ago
+    other = open_store(store_url)
+    (row,) = other.claim(1, LONG)
+    other.close()
+    assert (row.key, row.attempts) == ("a", 2)
+
+
+def test_leases_on_a_file_run_by_the_clock_that_is_handed_over(tmp_path: Path) -> None:
+    class Moved:
+        moment = datetime(2026, 11, 16, 8, 30, tzinfo=UTC)
+
+        def now(self) -> datetime:
+            return self.moment
+
+    clock = Moved()
+    store = open_store(f"sqlite:///{tmp_path}/triage.db", clock=clock)
+    queue(store, "a", at=clock.moment + HOUR)
+    assert store.claim(1, 60.0) == []
+    clock.moment += HOUR
+    assert len(store.claim(1, 60.0)) == 1
+    clock.moment += timedelta(seconds=59)
+    assert store.claim(1, 60.0) == []
+    clock.moment += timedelta(seconds=1)
+    (row,) = store.claim(1, 60.0)
+    store.mark_sent(row.id)
+    with store.unit() as unit:
+        assert unit.outbox()[0].sent_at == clock.moment
+    store.close()
+
+
+def test_threads_claim_disjoint_rows_and_all_of_them(store: SqlStore) -> None:
+    queue(store, *(f"{n:02}" for n in range(60)))
+    claimed: list[str] = []
+    together = threading.Barrier(4)
+
+    def work() -> None:
+        together.wait()
+        while rows := store.claim(3, LONG):
+            claimed.extend(row.key for row in rows)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # A claim that met only locked rows may end a thread early, with rows left.
+    while rows := store.claim(9, LONG):
+        claimed.extend(row.key for row in rows)
+    assert sorted(claimed) == [f"{n:02}" for n in range(60)]
+
+
+def test_nothing_is_claimed_while_sending_is_held(store: SqlStore) -> None:
+    queue(store, "a")
+    with store.unit() as unit:
+        assert unit.held() is None
+        unit.hold("a wrong template")
+        unit.hold("two wrong templates")
+    assert store.claim(1, LONG) == []
+    with store.unit() as unit:
+        assert unit.held() == "two wrong templates"
+        unit.hold(None)
+        assert unit.held() is None
+    assert len(store.claim(1, LONG)) == 1
+
+
+# What became of it
+
+
+def test_a_sent_row_is_never_claimed_again(store: SqlStore) -> None:
+    queue(store, "a")
+    (row,) = store.claim(1, -1.0)
+    before = now()
+    store.mark_sent(row.id)
+    store.mark_failed(row.id, "too late", now())
+    assert store.claim(1, LONG) == []
+    with store.unit() as unit:
+        (sent,) = unit.outbox()
+    assert (sent.state, sent.error) == ("sent", "")
+    assert sent.sent_at is not None
+    assert abs(sent.sent_at - before) < HOUR
+
+
+def test_a_failed_row_is_tried_again_at_its_time(store: SqlStore) -> None:
+    queue(store, "a")
+    (row,) = store.claim(1, LONG)
+    store.mark_failed(row.id, "451 try later", now() + HOUR)
+    assert store.claim(1, LONG) == []
+    store_row = row_of(store)
+    assert (store_row.state, store_row.error, store_row.attempts) == ("pending", "451 try later", 1)
+
+
+def test_a_row_that_failed_for_good_is_dead_and_can_be_retried(store: SqlStore) -> None:
+    queue(store, "a")
+    (row,) = store.claim(1, LONG)
+    store.mark_failed(row.id, "550 no such user", None)
+    assert states(store) == {"a": "dead"}
+    assert store.claim(1, LONG) == []
+    with store.unit() as unit:
+        assert unit.retry(row.id, now() - HOUR)
+        assert not unit.retry(row.id, now() - HOUR)
+        assert not unit.retry(row.id + 1, now())
+    (again,) = store.claim(1, LONG)
+    assert (again.id, again.attempts, again.octets) == (row.id, 1, message().octets)
+
+
+def test_a_failure_told_after_another_process_took_over_changes_nothing(
+    store: SqlStore, store_url: str
+) -> None:
+    queue(store, "a")
+    (row,) = store.claim(1, -1.0)
+    other = open_store(store_url)
+    other.claim(1, LONG)
+    store.mark_failed(row.id, "connection reset", now() - HOUR)
+    assert store.claim(1, LONG) == []
+    store.mark_sent(row.id)  # but that it was accepted is true whoever says so
+    other.mark_failed(row.id, "connection reset", now() - HOUR)
+    other.close()
+    assert states(store) == {"a": "sent"}
+
+
+def test_rows_are_dropped_unless_they_are_sent_or_on_their_way(store: SqlStore) -> None:
+    queue(store, "pending", "left behind", "on its way", "sent", "dead")
+    with store.unit() as unit:
+        ids = {row.key: row.id for row in unit.outbox()}
+        unit.drop(ids["pending"])
+    _, _, sent, dead = store.claim(4, LONG)
+    store.mark_sent(sent.id)
+    store.mark_failed(dead.id, "550", None)
+    with store._engine.begin() as connection:
+        connection.execute(
+            sa.text("UPDATE outbox SET due_at = created_at WHERE key = 'left behind'")
+        )
+    with store.unit() as unit:
+        dropped = {key: unit.drop(number) for key, number in ids.items()}
+    assert dropped == {
+        "pending": False, "left behind": True, "on its way": False, "sent": False, "dead": True,
+    }  # fmt: skip
+    assert states(store)["left behind"] == states(store)["pending"] == "dropped"
+
+
+def row_of(store: SqlStore) -> Any:
+    with store.unit() as unit:
+        (row,) = unit.outbox()
+    return row
+
+
+# Budgets
+
+
+def test_budgets_count_by_recipient_and_tenant_since_a_time(store: SqlStore) -> None:
+    at = now() - HOUR
+    two = ("Priya@northwind.example", "sam@northwind.example")
+    with store.unit() as unit:
+        unit.enqueue(message("old"), at - HOUR)
+        unit.enqueue(message("reply", recipients=two), at)
+        unit.enqueue(message("digest", audience="digest", tenant=None), at)
+        unit.enqueue(message("ticket", audience="ticket", recipients=("team@example.com",)), at)
+        unit.enqueue(message("own", audience="own", recipients=("team@example.com",)), at)
+        assert unit.sent_since(at) == 3
+        assert unit.sent_since(at - HOUR) == 4
+        assert unit.sent_since(at, recipient="PRIYA@northwind.example") == 2
+        assert unit.sent_since(at, recipient="sam@northwind.example") == 1
+        assert unit.sent_since(at, recipient="team@example.com") == 1
+        assert unit.sent_since(at, tenant="northwind") == 2
+        assert unit.sent_since(at, tenant="northwind", recipient="priya@northwind.example") == 1
+        assert unit.sent_since(at + HOUR) == 0
+
+
+def test_budgets_do_not_count_what_was_dropped(store: SqlStore) -> None:
+    queue(store, "a", "b")
+    with store.unit() as unit:
+        unit.drop(unit.outbox()[0].id)
+        assert unit.sent_since(now() - 2 * HOUR) == 1
+        assert unit.sent_since(now() - 2 * HOUR, recipient="priya@northwind.example") == 1

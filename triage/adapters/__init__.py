@@ -1,0 +1,1 @@
+"""The outside world: IMAP, files, SMTP, HTTP, the database."""

@@ -1,0 +1,102 @@
+"""An SQLAlchemy engine as the store needs it, for SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import SQLAlchemyError
+
+from triage.adapters.store.faults import fault, name_of
+from triage.ports import StoreError
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another one on the same SQLite file."""
+
+_POSTGRESQL = {
+    "connect_timeout": "10",
+    # A server that vanished without a word is noticed within a minute.
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+_FORMS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+
+
+def make_engine(url: str) -> Engine:
+    """An engine whose every failure is a StoreError. An SQLite file is made if there is none."""
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        _make_file(Path(str(parsed.database)))
+        engine = create_engine(
+            parsed,
+            hide_parameters=True,
+            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+            pool_timeout=BUSY_SECONDS,
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_immediate)
+    else:
+        try:
+            engine = create_engine(
+                parsed,
+                hide_parameters=True,
+                connect_args={k: v for k, v in _POSTGRESQL.items() if k not in parsed.query},
+                pool_pre_ping=True,
+                pool_timeout=BUSY_SECONDS,
+            )
+        except ImportError as error:
+            raise StoreError(
+                "PostgreSQL needs the driver psycopg: pip install 'error-email-triage[postgresql]'"
+            ) from error
+    event.listen(engine, "handle_error", _translate)
+    return engine
+
+
+def _parse(url: str) -> URL:
+    """What is wrong is said without the URL: it may hold a password."""
+    try:
+        parsed = make_url(url)
+    except (SQLAlchemyError, ValueError):
+        raise StoreError(f"[store] url is not a URL of a database: write {_FORMS}") from None
+    if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        raise StoreError(f"[store] url: no store on {parsed.drivername!r}: write {_FORMS}")
+    if not parsed.database or parsed.database.startswith((":memory:", "file:")):
+        raise StoreError(f"[store] url needs a file that outlives the program: write {_FORMS}")
+    return parsed
+
+
+def _make_file(path: Path) -> None:
+    """Made before SQLite makes it: what stands in it is for its owner only."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"the store {path} cannot be opened: {error.strerror}: "
+            "check that its folder exists and that this user may write to both"
+        ) from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Python's sqlite3 would begin late, at the first write, when waiting is of no use any more."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _translate(context: ExceptionContext) -> None:
+    if context.engine is not None and isinstance(context.original_exception, Exception):
+        name = name_of(context.engine.url)
+        error = fault(name, context.statement, context.original_exception)
+        raise error from context.sqlalchemy_exception or context.original_exception

@@ -1,0 +1,130 @@
+"""Mailboxes, attempts and mails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+
+from sqlalchemy import and_, bindparam, delete, exists, insert, or_, select, true, update
+
+from triage.adapters.store.rows import Rows, on_both, replacing
+from triage.adapters.store.schema import AFTER_DUE, attempts, mailboxes, mails
+from triage.ports import AfterDue, MailboxRow, MailRow
+
+_MAIL = tuple(mails.c[field.name] for field in fields(MailRow))
+_MAILBOX = tuple(mailboxes.c[field.name] for field in fields(MailboxRow))
+
+_ALL_MAILBOXES = select(*_MAILBOX).order_by(mailboxes.c.name)
+_ONE_MAILBOX = select(*_MAILBOX).where(mailboxes.c.name == bindparam("name"))
+_SAVE_MAILBOX = on_both(lambda insert: replacing(insert(mailboxes), "name"))
+
+_COUNT_ATTEMPT = on_both(
+    lambda insert: (
+        insert(attempts)
+        .on_conflict_do_update(
+            index_elements=list(attempts.primary_key), set_={"attempts": attempts.c.attempts + 1}
+        )
+        .returning(attempts.c.uid, attempts.c.attempts)
+    )
+)
+_CLEAR_ATTEMPTS = delete(attempts).where(
+    attempts.c.mailbox == bindparam("mailbox"),
+    attempts.c.folder == bindparam("folder"),
+    attempts.c.uidvalidity == bindparam("uidvalidity"),
+    attempts.c.uid == bindparam("uid"),
+)
+
+_IN_FOLDER = and_(
+    mails.c.mailbox == bindparam("mailbox"),
+    mails.c.folder == bindparam("folder"),
+    mails.c.uidvalidity == bindparam("uidvalidity"),
+)
+_ADD_MAIL = insert(mails).returning(mails.c.id)
+_HAS_MAIL = select(true()).where(exists().where(_IN_FOLDER, mails.c.uid == bindparam("uid")))
+# An empty digest is none, and equals no other.
+_SEEN = select(true()).where(
+    or_(
+        exists().where(mails.c.octets_sha256 == bindparam("octets"), mails.c.octets_sha256 != ""),
+        exists().where(
+            mails.c.content_sha256 == bindparam("content"), mails.c.content_sha256 != ""
+        ),
+    )
+)
+_MAILS_BETWEEN = (
+    select(*_MAIL)
+    .where(mails.c.seen_at >= bindparam("start"), mails.c.seen_at < bindparam("end"))
+    .order_by(mails.c.seen_at, mails.c.id)
+)
+_AFTER_DUE = (
+    select(mails.c.id, mails.c.uid, mails.c.after)
+    .where(AFTER_DUE, _IN_FOLDER)
+    .order_by(mails.c.uid)
+)
+_DECIDED = update(mails).where(mails.c.id == bindparam("mail"))
+_AFTER_DONE = update(mails).where(mails.c.id == bindparam("mail")).values(after_due=False)
+
+
+class MailRows(Rows):
+    """What was met in the mailboxes, and what is still due in them."""
+
+    def mailbox(self, name: str) -> MailboxRow | None:
+        """Progress of one mailbox; None before it was saved first."""
+        row = self._run(_ONE_MAILBOX, {"name": name}).first()
+        return MailboxRow(*row) if row else None
+
+    def mailboxes(self) -> Sequence[MailboxRow]:
+        """Progress of all, by name."""
+        return [MailboxRow(*row) for row in self._run(_ALL_MAILBOXES)]
+
+    def save_mailbox(self, row: MailboxRow) -> None:
+        """Replace what is known of it."""
+        self._run(_SAVE_MAILBOX, {column.name: getattr(row, column.name) for column in _MAILBOX})
+
+    def count_attempt(
+        self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]
+    ) -> Mapping[int, int]:
+        """Add one to the attempts of each UID and answer the counts, this one included."""
+        if not uids:
+            return {}
+        first = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity, "attempts": 1}
+        counted = self._run(_COUNT_ATTEMPT, [first | {"uid": uid} for uid in sorted(set(uids))])
+        return {row.uid: row.attempts for row in counted}
+
+    def seen(self, octets_sha256: str, content_sha256: str) -> bool:
+        """Whether a mail with either digest was recorded before, in any mailbox.
+
+        An empty digest is none.
+        """
+        values = {"octets": octets_sha256, "content": content_sha256}
+        return self._run(_SEEN, values).first() is not None
+
+    def has_mail(self, mailbox: str, folder: str, uidvalidity: int, uid: int) -> bool:
+        """Whether the mail of this place was recorded."""
+        place = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity, "uid": uid}
+        return self._run(_HAS_MAIL, place).first() is not None
+
+    def add_mail(self, row: MailRow) -> int:
+        """Record it, clear its attempts, and answer its id. One place has one mail only."""
+        values = {column.name: getattr(row, column.name) for column in _MAIL}
+        added = self._run(_ADD_MAIL, values | {"after_due": row.after != "none"}).scalar_one()
+        self._run(_CLEAR_ATTEMPTS, values)
+        return int(added)
+
+    def decided(self, mail_id: int, reason: str, actions: Sequence[str]) -> None:
+        """Put the final reason and actions on a mail that was added in this unit."""
+        self._run(_DECIDED, {"mail": mail_id, "reason": reason, "actions": actions})
+
+    def mails_between(self, start: datetime, end: datetime) -> Sequence[MailRow]:
+        """seen_at in [start, end), oldest first."""
+        return [MailRow(*row) for row in self._run(_MAILS_BETWEEN, {"start": start, "end": end})]
+
+    def after_due(self, mailbox: str, folder: str, uidvalidity: int) -> Sequence[AfterDue]:
+        """What is still to be moved or flagged, by UID."""
+        place = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity}
+        return [AfterDue(*row) for row in self._run(_AFTER_DUE, place)]
+
+    def after_done(self, mail_ids: Sequence[int]) -> None:
+        """The server confirmed it."""
+        if mail_ids:
+            self._run(_AFTER_DONE, [{"mail": mail_id} for mail_id in mail_ids])

@@ -1,0 +1,196 @@
+"""Rendered messages on their way out, and the hold on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, update
+
+from triage.adapters.store.rows import Rows, on_both, replacing
+from triage.adapters.store.schema import outbox, outbox_recipients, switches
+from triage.ports import NewOutbox, OutboxRow, OutboxState
+
+_HOLD = "hold"
+"""The switch that stops all sending."""
+_BUDGETED = ("reply", "ticket", "digest")
+"""Triage's own troubles are told even when a budget is used up: that may be the trouble."""
+
+_NEXT_AT = func.coalesce(outbox.c.due_at, outbox.c.sent_at, outbox.c.created_at)
+_ROW = tuple(
+    _NEXT_AT if field.name == "next_at" else outbox.c[field.name] for field in fields(OutboxRow)
+)
+_NEW = tuple(field.name for field in fields(NewOutbox))
+
+_THIS = outbox.c.id == bindparam("row")
+_ONE = select(*_ROW).where(_THIS)
+_ROWS = (
+    select(*_ROW).where(outbox.c.id.in_(bindparam("rows", expanding=True))).order_by(outbox.c.id)
+)
+_BY_MESSAGE_ID = (
+    select(*_ROW)
+    .where(outbox.c.message_id == bindparam("message_id"))
+    .order_by(outbox.c.id.desc())
+    .limit(1)
+)
+_NEWEST = select(*_ROW).order_by(outbox.c.id.desc()).limit(bindparam("limit"))
+_NEWEST_IN = _NEWEST.where(outbox.c.state.in_(bindparam("states", expanding=True)))
+_HAS_KEY = select(outbox.c.id).where(outbox.c.key == bindparam("key"))
+
+_ENQUEUE = on_both(
+    lambda insert: (
+        insert(outbox)
+        .values(state=OutboxState.PENDING, attempts=0, error="", owner="")
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(outbox.c.id)
+    )
+)
+_ADD_RECIPIENTS = insert(outbox_recipients)
+_RETRY = (
+    update(outbox)
+    .where(_THIS, outbox.c.state.in_([OutboxState.DEAD, OutboxState.DROPPED]))
+    .values(state=OutboxState.PENDING, attempts=0)
+)
+_DROP = (
+    update(outbox)
+    .where(
+        _THIS,
+        or_(
+            outbox.c.state.in_([OutboxState.PENDING, OutboxState.DEAD]),
+            # Left behind by a process that died.
+            and_(outbox.c.state == OutboxState.SENDING, outbox.c.due_at <= bindparam("now")),
+        ),
+    )
+    .values(state=OutboxState.DROPPED, due_at=None)
+)
+_HELD = select(switches.c.reason).where(switches.c.name == _HOLD)
+_SET_HOLD = on_both(lambda insert: replacing(insert(switches), "name"))
+_END_HOLD = delete(switches).where(switches.c.name == _HOLD)
+
+_DUE = (
+    select(outbox.c.id)
+    .where(outbox.c.due_at <= bindparam("now"), ~_HELD.exists())
+    .order_by(outbox.c.due_at, outbox.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+# Materialized, so that limit and locks are evaluated once.
+_PICKED = _DUE.cte("picked").prefix_with("MATERIALIZED")
+_CLAIM = (
+    update(outbox)
+    .where(outbox.c.id.in_(select(_PICKED.c.id)))
+    .values(state=OutboxState.SENDING, attempts=outbox.c.attempts + 1)
+    .returning(outbox.c.id)
+)
+_SENT = (
+    update(outbox)
+    .where(_THIS, outbox.c.state != OutboxState.SENT)
+    .values(state=OutboxState.SENT, due_at=None, error="")
+)
+_FAILED = update(outbox).where(
+    _THIS, outbox.c.state == OutboxState.SENDING, outbox.c.owner == bindparam("claimed_by")
+)
+
+
+class OutboxRows(Rows):
+    """What is to be sent, was sent or could not be."""
+
+    def enqueue(self, message: NewOutbox, at: datetime) -> bool:
+        """Queue it, due at once. False, and no change, when the key is there already."""
+        values: dict[str, Any] = {name: getattr(message, name) for name in _NEW}
+        number = self._run(_ENQUEUE, values | {"created_at": at, "due_at": at}).scalar()
+        if number is None:
+            return False
+        recipients = sorted({address.lower() for address in message.recipients})
+        if recipients:
+            common = {"created_at": at, "outbox_id": number}
+            self._run(_ADD_RECIPIENTS, [common | {"recipient": one} for one in recipients])
+        return True
+
+    def has_key(self, key: str) -> bool:
+        """Whether a message of this key was ever queued."""
+        return self._run(_HAS_KEY, {"key": key}).first() is not None
+
+    def sent_since(
+        self, since: datetime, *, recipient: str | None = None, tenant: str | None = None
+    ) -> int:
+        """Replies, tickets and digests queued since then, dropped ones not counted."""
+        query = _sent_since(by_recipient=recipient is not None, by_tenant=tenant is not None)
+        values = {"since": since, "address": (recipient or "").lower(), "of_tenant": tenant}
+        return int(self._run(query, values).scalar_one())
+
+    def outbox(self, states: Iterable[OutboxState] = (), limit: int = 1000) -> Sequence[OutboxRow]:
+        """The newest `limit` rows in any of the states, or in all states, oldest of them first."""
+        if wanted := list(states):
+            rows = self._run(_NEWEST_IN, {"limit": limit, "states": wanted})
+        else:
+            rows = self._run(_NEWEST, {"limit": limit})
+        return [OutboxRow(*row) for row in rows][::-1]
+
+    def outbox_row(self, row_id: int) -> OutboxRow | None:
+        """The row of this id."""
+        row = self._run(_ONE, {"row": row_id}).first()
+        return OutboxRow(*row) if row else None
+
+    def by_message_id(self, message_id: str) -> OutboxRow | None:
+        """The newest row that was rendered with this Message-ID."""
+        row = self._run(_BY_MESSAGE_ID, {"message_id": message_id}).first()
+        return OutboxRow(*row) if row else None
+
+    def retry(self, row_id: int, at: datetime) -> bool:
+        """Dead or dropped rows become pending again, with no attempts; False for any other."""
+        return bool(self._run(_RETRY, {"row": row_id, "due_at": at}).rowcount)
+
+    def drop(self, row_id: int) -> bool:
+        """Never send it; False for a row that is sent, dropped or just being sent."""
+        return bool(self._run(_DROP, {"row": row_id, "now": self._now(self._connection)}).rowcount)
+
+    def held(self) -> str | None:
+        """The reason of the hold, None when sending is allowed."""
+        return self._run(_HELD).scalar()
+
+    def hold(self, reason: str | None) -> None:
+        """Stop all sending for this reason, or allow it again with None. Survives restarts."""
+        if reason is None:
+            self._run(_END_HOLD)
+        else:
+            self._run(_SET_HOLD, {"name": _HOLD, "reason": reason})
+
+
+class Sending(Rows):
+    """The steps of sending; each is a transaction of its own (`SqlStore`)."""
+
+    def claim(self, limit: int, lease_seconds: float, owner: str) -> Sequence[OutboxRow]:
+        """Take what is due, and what a lease ran out for; the longest due first."""
+        now = self._now(self._connection)
+        lease = {"due_at": now + timedelta(seconds=lease_seconds), "owner": owner}
+        ids = self._run(_CLAIM, {"now": now, "limit": limit, **lease}).scalars().all()
+        return [OutboxRow(*row) for row in self._run(_ROWS, {"rows": ids})] if ids else []
+
+    def sent(self, row_id: int) -> None:
+        """It was accepted, whoever holds the row now and whatever was thought of it meanwhile."""
+        self._run(_SENT, {"row": row_id, "sent_at": self._now(self._connection)})
+
+    def failed(self, row_id: int, error: str, retry_at: datetime | None, owner: str) -> None:
+        """Unless another process took it over: pending again at `retry_at`, or dead when None."""
+        state = OutboxState.DEAD if retry_at is None else OutboxState.PENDING
+        changed = {"state": state, "due_at": retry_at, "error": error}
+        self._run(_FAILED, {"row": row_id, "claimed_by": owner, **changed})
+
+
+@cache
+def _sent_since(*, by_recipient: bool, by_tenant: bool) -> Select[Any]:
+    query = select(func.count(outbox.c.id)).where(
+        outbox.c.audience.in_(_BUDGETED), outbox.c.state != OutboxState.DROPPED
+    )
+    if by_tenant:
+        query = query.where(outbox.c.tenant == bindparam("of_tenant"))
+    if not by_recipient:
+        return query.where(outbox.c.created_at >= bindparam("since"))
+    return query.join(outbox_recipients).where(
+        outbox_recipients.c.recipient == bindparam("address"),
+        outbox_recipients.c.created_at >= bindparam("since"),
+    )

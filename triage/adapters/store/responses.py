@@ -1,0 +1,157 @@
+"""Responses that wait for `group_wait`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, func, select, update
+
+from triage.adapters.store.incidents import INCIDENT
+from triage.adapters.store.rows import Rows, on_both
+from triage.adapters.store.schema import (
+    histories,
+    incident_records,
+    incidents,
+    pending_responses,
+)
+from triage.incident.incident import History, Incident
+from triage.ports import PendingResponse
+
+_SHOWN_RECORDS = 1000
+
+_ADD_PENDING = on_both(lambda insert: insert(pending_responses).on_conflict_do_nothing())
+_PENDING = (
+    select(
+        pending_responses.c.id,
+        pending_responses.c.audience,
+        pending_responses.c.recipient,
+        pending_responses.c.created_at,
+        pending_responses.c.due_at,
+        histories.c.responses,
+        histories.c.last_response_at,
+        histories.c.told_record,
+        *INCIDENT,
+    )
+    .select_from(
+        pending_responses.join(incidents).outerjoin(
+            histories,
+            and_(
+                histories.c.incident_id == pending_responses.c.incident_id,
+                histories.c.recipient == pending_responses.c.recipient,
+            ),
+        )
+    )
+    .order_by(pending_responses.c.due_at, pending_responses.c.id)
+    .with_for_update(of=[pending_responses, incidents], skip_locked=True, key_share=True)
+)
+_PENDING_DUE = _PENDING.where(pending_responses.c.due_at <= bindparam("due"))
+_RECORDS = (
+    select(incident_records.c.id, incident_records.c.record_id)
+    .where(incident_records.c.incident_id == bindparam("incident"))
+    .order_by(incident_records.c.id.desc())
+    .limit(_SHOWN_RECORDS)
+)
+_THIS = pending_responses.c.id == bindparam("pending")
+_POSTPONE = update(pending_responses).where(_THIS)
+_DROP = delete(pending_responses).where(_THIS)
+_TOLD = select(
+    pending_responses.c.incident_id,
+    pending_responses.c.recipient,
+    select(func.coalesce(func.max(incident_records.c.id), 0))
+    .where(incident_records.c.incident_id == pending_responses.c.incident_id)
+    .scalar_subquery()
+    .label("told_record"),
+).where(_THIS)
+
+
+def _add_response(insert: Any) -> Any:
+    statement = insert(histories).values(responses=1)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["incident_id", "recipient"],
+        set_={
+            "responses": histories.c.responses + 1,
+            "last_response_at": new.last_response_at,
+            "told_record": new.told_record,
+        },
+    )
+
+
+_ADD_RESPONSE = on_both(_add_response)
+
+
+class ResponseRows(Rows):
+    """What is about to be told, and to whom."""
+
+    def add_pending(
+        self, incident_id: int, audience: str, recipient: str, at: datetime, due_at: datetime
+    ) -> None:
+        """At most one waits per incident and recipient; a second one changes nothing."""
+        self._run(
+            _ADD_PENDING,
+            {
+                "incident_id": incident_id,
+                "audience": audience,
+                "recipient": recipient,
+                "created_at": at,
+                "due_at": due_at,
+            },
+        )
+
+    def pending(self, due_before: datetime | None = None) -> Sequence[PendingResponse]:
+        """Those due by then, or all, oldest first, with their incidents as they are now.
+
+        They and their incidents are this unit's until it ends. Those that another process is
+        working on are left out, and come with a later call. Of more than 1,000 records the
+        newest are answered.
+        """
+        if due_before is None:
+            rows = self._run(_PENDING).all()
+        else:
+            rows = self._run(_PENDING_DUE, {"due": due_before}).all()
+        records: dict[int, list[tuple[int, str]]] = {}
+        answer = []
+        for number, audience, recipient, created_at, due_at, responses, last, told, *rest in rows:
+            incident = Incident(*rest)
+            if incident.id not in records:
+                records[incident.id] = self._records(incident.id)
+            known = records[incident.id]
+            new = tuple(record for place, record in known if place > (told or 0))
+            answer.append(
+                PendingResponse(
+                    id=number,
+                    incident=incident,
+                    audience=audience,
+                    recipient=recipient,
+                    history=History(responses, last, bool(new)) if responses else History(),
+                    created_at=created_at,
+                    due_at=due_at,
+                    record_ids=tuple(record for _, record in known),
+                    new_record_ids=new,
+                )
+            )
+        return answer
+
+    def postpone(self, pending_ids: Sequence[int], until: datetime) -> None:
+        """They are due then; for example when a budget has room again."""
+        if pending_ids:
+            self._run(_POSTPONE, [{"pending": one, "due_at": until} for one in pending_ids])
+
+    def responded(self, pending_ids: Sequence[int], at: datetime) -> None:
+        """Remove them; the recipient's history now has one more response and all records."""
+        for one in pending_ids:
+            for told in self._run(_TOLD, {"pending": one}).mappings().all():
+                self._run(_ADD_RESPONSE, {**told, "last_response_at": at})
+        self.drop_pending(pending_ids)
+
+    def drop_pending(self, pending_ids: Sequence[int]) -> None:
+        """Remove them; nothing was told."""
+        if pending_ids:
+            self._run(_DROP, [{"pending": one} for one in pending_ids])
+
+    def _records(self, incident_id: int) -> list[tuple[int, str]]:
+        """Number and id of the newest records, oldest first."""
+        rows = self._run(_RECORDS, {"incident": incident_id})
+        return [(number, record) for number, record in rows][::-1]

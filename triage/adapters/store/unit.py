@@ -1,0 +1,13 @@
+"""One transaction of the store."""
+
+from __future__ import annotations
+
+from triage.adapters.store.failures import FailureRows
+from triage.adapters.store.incidents import IncidentRows
+from triage.adapters.store.mails import MailRows
+from triage.adapters.store.outbox import OutboxRows
+from triage.adapters.store.responses import ResponseRows
+
+
+class SqlUnit(MailRows, IncidentRows, ResponseRows, OutboxRows, FailureRows):
+    """`triage.ports.Unit`: all of it is committed, or nothing. Made by `SqlStore.unit`."""

@@ -1,0 +1,413 @@
+"""What the service needs of the outside world. `triage.adapters` implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from triage.catalog.rule import Severity
+from triage.incident.incident import History, Incident
+from triage.mail.message import RawMail
+
+# Mailbox ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FolderState:
+    """Where a watched folder stands (RFC 9051, 6.3.2)."""
+
+    folder: str
+    uidvalidity: int
+    uidnext: int
+
+
+class MailboxError(Exception):
+    """A mailbox cannot be used now. The text names it, what was being done, and what to do.
+
+    `permanent` says that trying again without a change by the operator is of no use
+    (login refused, certificate not trusted); the service then still tries, but seldom.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class Mailbox(Protocol):
+    """One watched folder. Not thread-safe: one thread uses one mailbox.
+
+    Every method raises MailboxError and nothing else when the outside fails; after that,
+    `connect` is called again.
+    """
+
+    name: str
+
+    def connect(self) -> FolderState:
+        """Log in and open the folder; a live connection before is closed first."""
+
+    def refresh(self) -> FolderState:
+        """The folder's state now; an UIDVALIDITY that differs from before is reported here."""
+
+    def fetch(self, after: int, limit: int, since: datetime | None = None) -> Sequence[RawMail]:
+        """The oldest `limit` mails with a UID above `after`, ascending, without marking them.
+
+        `since` leaves out mails whose internal date lies before that day. Mails over
+        `Limits.mail_octets` come truncated. A mail expunged meanwhile is left out.
+        """
+
+    def wait(self, seconds: float, stop: Stop) -> None:
+        """Return when new mail may have come, after `seconds`, or soon after `stop` is set."""
+
+    def move(self, uids: Sequence[int], folder: str) -> None:
+        """Move to a folder, made when missing. UIDs that are gone count as moved."""
+
+    def flag(self, uids: Sequence[int], flags: Sequence[str]) -> None:
+        """Add flags or keywords; keywords that the server does not keep are left out."""
+
+    def close(self) -> None:
+        """Log out if possible. Never raises."""
+
+
+class Stop(Protocol):
+    """A `threading.Event`, as far as waiting needs it."""
+
+    def is_set(self) -> bool: ...
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+# Sender ----------------------------------------------------------------------------------
+
+
+class Fault(StrEnum):
+    """What a failed delivery means for the next try."""
+
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+    AMBIGUOUS = "ambiguous"
+    """Lost after the final dot: it may have been accepted (RFC 1047)."""
+
+
+class SendError(Exception):
+    """A message was not, or perhaps not, accepted. The text says what the server said."""
+
+    def __init__(self, message: str, fault: Fault) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+class Sender(Protocol):
+    """Hands rendered octets to the outside. Raises SendError and nothing else."""
+
+    def send(self, octets: bytes, sender: str, recipients: Sequence[str]) -> None:
+        """Deliver to all recipients in one transaction; refusal of one recipient is an error."""
+
+    def close(self) -> None:
+        """End a kept connection. Never raises."""
+
+
+class Clock(Protocol):
+    """The only source of time outside the database."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+
+
+# Store -----------------------------------------------------------------------------------
+
+
+class StoreError(Exception):
+    """The database cannot be used. The text says what was being done and what to do next."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailRow:
+    """What is kept of a mail that was judged. Adding it also marks it as seen."""
+
+    mailbox: str
+    folder: str
+    uidvalidity: int
+    uid: int
+    octets_sha256: str
+    content_sha256: str
+    """Of Message-ID, Date, From and decoded text."""
+    message_id: str
+    subject: str
+    internal_date: datetime
+    seen_at: datetime
+    verdict: str
+    kind: str
+    reason: str
+    actions: tuple[str, ...]
+    tenant: str | None
+    authenticity: str
+    rules: tuple[str, ...]
+    classifier_version: str
+    after: str
+    """What is due in the mailbox: `none`, `flag` or `move:FOLDER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AfterDue:
+    """A mail that still has to be moved or flagged in its mailbox."""
+
+    mail_id: int
+    uid: int
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingResponse:
+    """What waits for `group_wait` before it is rendered: one per incident and recipient."""
+
+    id: int
+    incident: Incident
+    audience: str
+    """`reply` or `ticket`"""
+    recipient: str
+    """Address of a reply, or `support`."""
+    history: History
+    created_at: datetime
+    due_at: datetime
+    record_ids: tuple[str, ...]
+    """All records of the incident's episode, oldest first, at most 1,000."""
+    new_record_ids: tuple[str, ...]
+    """Those of them that this recipient has not been shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewOutbox:
+    """A rendered message, to be queued. `key` makes queueing it twice do nothing."""
+
+    key: str
+    audience: str
+    """reply | ticket | digest | own"""
+    tenant: str | None
+    sender: str
+    """Envelope sender: the bounce address."""
+    recipients: tuple[str, ...]
+    message_id: str
+    subject: str
+    octets: bytes
+
+
+class OutboxState(StrEnum):
+    """The life of an outbox row."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    DEAD = "dead"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A queued message. Its octets never change."""
+
+    id: int
+    key: str
+    audience: str
+    tenant: str | None
+    sender: str
+    recipients: tuple[str, ...]
+    message_id: str
+    subject: str
+    octets: bytes
+    state: OutboxState
+    attempts: int
+    created_at: datetime
+    next_at: datetime
+    sent_at: datetime | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """A mail that could not be handled within its limits."""
+
+    id: int
+    mailbox: str
+    folder: str
+    uid: int
+    subject: str
+    reason: str
+    detail: str
+    at: datetime
+    released_at: datetime | None
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxRow:
+    """Progress of one mailbox. `cursor` is the highest UID handled."""
+
+    name: str
+    folder: str
+    uidvalidity: int
+    cursor: int
+    started_at: datetime
+    last_progress: datetime
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """A recipient for whom a delivery report of one of our mails came back."""
+
+    address: str
+    status: str
+    diagnostic: str
+    reported_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One notification that belongs to an incident; the digest counts these."""
+
+    incident_id: int
+    tenant: str | None
+    rule: str | None
+    kind: str
+    at: datetime
+    reason: str
+
+
+class Unit(Protocol):
+    """One transaction: all of it is committed, or nothing. Raises StoreError."""
+
+    # mailboxes and mails
+    def mailbox(self, name: str) -> MailboxRow | None: ...
+    def mailboxes(self) -> Sequence[MailboxRow]: ...
+    def save_mailbox(self, row: MailboxRow) -> None: ...
+    def count_attempt(
+        self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]
+    ) -> Mapping[int, int]:
+        """Add one to the attempts of each UID and answer the counts, this one included."""
+
+    def seen(self, octets_sha256: str, content_sha256: str) -> bool:
+        """Whether a mail with either digest was recorded before, in any mailbox."""
+
+    def has_mail(self, mailbox: str, folder: str, uidvalidity: int, uid: int) -> bool: ...
+    def add_mail(self, row: MailRow) -> int:
+        """Record it, clear its attempts, and answer its id."""
+
+    def decided(self, mail_id: int, reason: str, actions: Sequence[str]) -> None:
+        """Put the final reason and actions on a mail that was added in this unit."""
+
+    def mails_between(self, start: datetime, end: datetime) -> Sequence[MailRow]:
+        """seen_at in [start, end), oldest first."""
+
+    def after_due(self, mailbox: str, folder: str, uidvalidity: int) -> Sequence[AfterDue]: ...
+    def after_done(self, mail_ids: Sequence[int]) -> None: ...
+
+    # incidents
+    def open_incident(self, fingerprint: str) -> Incident | None: ...
+    def incident(self, incident_id: int) -> Incident: ...
+    def start_incident(
+        self,
+        *,
+        fingerprint: str,
+        tenant: str | None,
+        rule: str | None,
+        kind: str,
+        title: str,
+        severity: Severity,
+        at: datetime,
+        detail: Mapping[str, object],
+    ) -> Incident:
+        """Open the next episode of this fingerprint, with no notifications yet."""
+
+    def add_occurrence(
+        self,
+        incident_id: int,
+        *,
+        mail_id: int | None,
+        at: datetime,
+        reason: str,
+        record_ids: Sequence[str],
+        detail: Mapping[str, object],
+    ) -> Incident:
+        """Count a notification; its detail replaces the incident's, unknown records are added."""
+
+    def close_incidents(self, quiet_since: datetime, at: datetime) -> int:
+        """Close those last seen before `quiet_since`; answers how many."""
+
+    def incidents_between(self, start: datetime, end: datetime) -> Sequence[Incident]:
+        """Those open at any time in [start, end), oldest first."""
+
+    def occurrences_between(self, start: datetime, end: datetime) -> Sequence[Occurrence]: ...
+    def history(self, incident_id: int, recipient: str, *, also: Sequence[str] = ()) -> History:
+        """What the recipient has heard; `also` are records that are about to be added."""
+
+    # responses
+    def add_pending(
+        self, incident_id: int, audience: str, recipient: str, at: datetime, due_at: datetime
+    ) -> None:
+        """At most one waits per incident and recipient; a second one changes nothing."""
+
+    def pending(self, due_before: datetime | None = None) -> Sequence[PendingResponse]:
+        """Those due before the time, or all, oldest first, with their incidents as they are now."""
+
+    def postpone(self, pending_ids: Sequence[int], until: datetime) -> None: ...
+    def responded(self, pending_ids: Sequence[int], at: datetime) -> None:
+        """Remove them; the recipient's history now has one more response and all records."""
+
+    def drop_pending(self, pending_ids: Sequence[int]) -> None: ...
+
+    # outbox
+    def enqueue(self, message: NewOutbox, at: datetime) -> bool:
+        """False, and no change, when the key is there already."""
+
+    def has_key(self, key: str) -> bool: ...
+    def sent_since(
+        self, since: datetime, *, recipient: str | None = None, tenant: str | None = None
+    ) -> int:
+        """Messages queued since then, dropped ones not counted; the budgets' counter."""
+
+    def outbox(
+        self, states: Iterable[OutboxState] = (), limit: int = 1000
+    ) -> Sequence[OutboxRow]: ...
+    def outbox_row(self, row_id: int) -> OutboxRow | None: ...
+    def by_message_id(self, message_id: str) -> OutboxRow | None: ...
+    def retry(self, row_id: int, at: datetime) -> bool:
+        """Dead or dropped rows become pending again; False for any other."""
+
+    def drop(self, row_id: int) -> bool: ...
+    def held(self) -> str | None:
+        """The reason of the hold, None when sending is allowed."""
+
+    def hold(self, reason: str | None) -> None: ...
+
+    # the rest
+    def quarantine(
+        self, raw: RawMail, subject: str, reason: str, detail: str, at: datetime
+    ) -> int: ...
+    def quarantined(self, row_id: int | None = None) -> Sequence[QuarantineRow]: ...
+    def release(self, row_id: int, at: datetime) -> bool: ...
+    def mark_undeliverable(
+        self, address: str, status: str, diagnostic: str, at: datetime
+    ) -> None: ...
+    def undeliverable(self) -> Sequence[Undeliverable]: ...
+
+
+class Store(Protocol):
+    """The durable state. Thread-safe."""
+
+    def unit(self) -> AbstractContextManager[Unit]:
+        """A write transaction; an exception inside rolls it back."""
+
+    def claim(self, limit: int, lease_seconds: float) -> Sequence[OutboxRow]:
+        """Due pending rows, and sending ones whose lease ran out, now `sending` and ours.
+
+        Nothing is claimed while sending is held. Counts an attempt. Own commit.
+        """
+
+    def mark_sent(self, row_id: int) -> None: ...
+    def mark_failed(self, row_id: int, error: str, retry_at: datetime | None) -> None:
+        """Pending again at `retry_at`, or dead when None."""
+
+    def close(self) -> None: ...
