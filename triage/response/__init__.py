@@ -1,0 +1,1 @@
+"""Decision to OutboundMessage. Pure: templates come in as text."""

@@ -1,0 +1,168 @@
+"""All templates tried with invented causes, so that a fault is seen before a mail needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from triage.catalog.rule import Severity
+from triage.incident.incident import Incident, Reason
+from triage.response import digest, reply, ticket
+from triage.response.markdown import Bar
+from triage.response.message import CauseOfMail, OutboundMessage, RecordLink
+from triage.response.render import RenderFault, to_octets
+from triage.response.templates import TemplateFault, Templates
+from triage.tenant import Tenant
+
+_AT = datetime(2026, 11, 16, 13, 5, tzinfo=UTC)
+_ID = "triage.check@example.com"
+_FROM = "Integration support <support@example.com>"
+_HOST = "northwind.my.salesforce.com"
+_TENANT = Tenant("northwind", my_domains=(_HOST,), agent_connect=("northwind",))
+
+
+def check(templates: Templates) -> tuple[TemplateFault, ...]:
+    """Every fault of every template: syntax, missing files, and what rendering shows."""
+    found = list(templates.faults())
+    broken = {fault.template for fault in found}
+    for path, make in _mails(templates):
+        if path in broken:
+            continue
+        try:
+            to_octets(make(), date=_AT)
+        except TemplateFault as fault:
+            found.append(fault)
+        except RenderFault as fault:
+            found.append(TemplateFault(path, 1, str(fault)))
+    return tuple({str(fault): fault for fault in found}.values())
+
+
+def _mails(templates: Templates) -> Iterator[tuple[str, Callable[[], OutboundMessage]]]:
+    for path in templates:
+        match path.removesuffix(".md.j2").split("/"):
+            case ["replies", language, name] if not name.startswith("_"):
+                for cause in _causes(name):
+                    yield path, partial(_reply, templates, cause, language)
+            case ["digest", language, _]:
+                for audience in (None, _TENANT):
+                    yield path, partial(_digest, templates, audience, language)
+    for reason in (Reason.UNKNOWN_ERROR, Reason.SUSPICIOUS):
+        yield "tickets/incident.md.j2", partial(_ticket, templates, reason)
+    yield "tickets/own.md.j2", partial(_own, templates)
+
+
+def _causes(template: str) -> tuple[CauseOfMail, CauseOfMail]:
+    """One of which everything is known, and one of which nothing is."""
+    record = "5008x00000Ab01QAAX"
+    rich = CauseOfMail(
+        rule=f"any/{template}",
+        title="A known error",
+        summary="What is to be done.",
+        severity="high",
+        disables_integration="possible",
+        template=template,
+        count=3,
+        first_seen=_AT,
+        last_seen=_AT + timedelta(hours=2),
+        records=(RecordLink(record, reply.record_url(_HOST, record), new=True),),
+        more_records=2,
+        facts=dict.fromkeys(reply.FACTS, "a fact"),
+        setup_url=f"https://{_HOST}",
+        status_page_url=reply.status_page_url("northwind"),
+        repeated=True,
+        evidence="The words that matched",
+    )
+    poor = CauseOfMail(
+        rule=f"any/{template}",
+        title="A known error",
+        summary="What is to be done.",
+        severity="low",
+        disables_integration="no",
+        template=template,
+        count=1,
+        first_seen=_AT,
+        last_seen=_AT,
+        sandbox=True,
+    )
+    return rich, poor
+
+
+def _reply(templates: Templates, cause: CauseOfMail, language: str) -> OutboundMessage:
+    return reply.reply(
+        (cause,),
+        tenant=_TENANT,
+        recipient="priya@northwind.example",
+        language=language,
+        templates=templates,
+        from_=_FROM,
+        message_id=_ID,
+        forwarded=cause.sandbox,
+    )
+
+
+def _ticket(templates: Templates, reason: Reason) -> OutboundMessage:
+    about = ticket.Ticket(
+        title="A title",
+        reason=reason,
+        kind="apex_exception",
+        severity="high",
+        count=2,
+        first_seen=_AT,
+        last_seen=_AT,
+        facts={"Org": "00D8x000001AbCd"},
+        evidence=("words",),
+        note="A note",
+        excerpt="Text",
+    )
+    return ticket.ticket(
+        about, to=("team@example.com",), from_=_FROM, templates=templates, message_id=_ID
+    )
+
+
+def _own(templates: Templates) -> OutboundMessage:
+    return ticket.own(
+        *("A title", "Text"),
+        to=("team@example.com",),
+        from_=_FROM,
+        templates=templates,
+        message_id=_ID,
+    )
+
+
+def _digest(templates: Templates, audience: Tenant | None, language: str) -> OutboundMessage:
+    incident = Incident(
+        *(1, "f" * 64, 2, "northwind", None, "apex_exception", "A title"),
+        *(Severity.HIGH, _AT, _AT, None, 3),
+    )
+    content = digest.DigestContent(
+        week="2026-W47",
+        start=_AT,
+        end=_AT + timedelta(days=7),
+        audience="support" if audience is None else audience.name,
+        off=(incident,),
+        at_risk=(incident,),
+        known=(Bar("A known error", 3, 2),),
+        tenants=(Bar("northwind", 3, 2), Bar("contoso", 0, 1)),
+        unknown=(incident,),
+        suspicious=(incident,),
+        own=(incident,),
+        held=(digest.Held("silenced", "Why", 2),),
+        unreachable=(),
+        mails=9,
+        not_ours=3,
+        notifications=3,
+        before=3,
+        quarantined=1,
+        waiting=1,
+        dead=1,
+    )
+    return digest.digest(
+        content,
+        recipient="leads@example.com",
+        from_=_FROM,
+        templates=templates,
+        message_id=_ID,
+        timezone=UTC,
+        language=language,
+    )
