@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, delete, exists, insert, or_, select, true, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, true, update
 
 from triage.adapters.store.rows import Rows, on_both, replacing
 from triage.adapters.store.schema import AFTER_DUE, attempts, mailboxes, mails
@@ -56,6 +56,7 @@ _MAILS_BETWEEN = (
     .where(mails.c.seen_at >= bindparam("start"), mails.c.seen_at < bindparam("end"))
     .order_by(mails.c.seen_at, mails.c.id)
 )
+_FIRST_SEEN = select(func.min(mails.c.seen_at))
 _AFTER_DUE = (
     select(mails.c.id, mails.c.uid, mails.c.after)
     .where(AFTER_DUE, _IN_FOLDER)
@@ -118,6 +119,10 @@ class MailRows(Rows):
     def mails_between(self, start: datetime, end: datetime) -> Sequence[MailRow]:
         """seen_at in [start, end), oldest first."""
         return [MailRow(*row) for row in self._run(_MAILS_BETWEEN, {"start": start, "end": end})]
+
+    def first_seen(self) -> datetime | None:
+        """When the first mail was judged; None before."""
+        return self._run(_FIRST_SEEN).scalar()
 
     def after_due(self, mailbox: str, folder: str, uidvalidity: int) -> Sequence[AfterDue]:
         """What is still to be moved or flagged, by UID."""

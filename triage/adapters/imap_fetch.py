@@ -1,0 +1,210 @@
+"""Mails out of an open IMAP folder, in pieces that stay small whatever the server holds."""
+
+from __future__ import annotations
+
+import imaplib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from triage.adapters.imap_wire import Client
+from triage.mail.limits import Limits
+from triage.mail.message import RawMail
+from triage.ports import FolderState
+
+UIDS_PER_COMMAND = 500
+"""Keeps a command below the 8,192 octets that every server takes (RFC 7162, 4)."""
+_WINDOW = 50_000
+"""UIDs that one SEARCH covers, so that its answer stays small in a mailbox of any size."""
+_BATCH_MAILS = 50
+_BATCH_OCTETS = 16_777_216
+_FETCH_OCTETS = 33_554_432
+"""When one fetch has so much, it is enough."""
+_REFUSALS = 3
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+class MailRefusedError(Exception):
+    """The server would not give this one mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """A mail before its octets are fetched. The size may be an estimate."""
+
+    uid: int
+    internal_date: datetime
+    size: int
+
+
+class MailFetch:
+    """Fetches for one mailbox. `ready` gives the client with time for so many octets."""
+
+    def __init__(self, mailbox: str, limits: Limits, ready: Callable[[int], Client]) -> None:
+        self._mailbox = mailbox
+        self._limits = limits
+        self._ready = ready
+        self._refusals: dict[tuple[int, int], int] = {}
+
+    def fetch(
+        self, state: FolderState, after: int, limit: int, since: datetime | None
+    ) -> list[RawMail]:
+        """As `Mailbox.fetch`; fewer than `limit` when they are large."""
+        mails: list[RawMail] = []
+        octets = 0
+        while len(mails) < limit:
+            wanted = limit - len(mails)
+            uids = self._search(after, wanted, since, state.uidnext)
+            for batch in _batches(self._announced(uids, since), self._limits):
+                try:
+                    for mail in self._mails(batch, state):
+                        mails.append(mail)
+                        octets += len(mail.octets)
+                except MailRefusedError:
+                    if not mails:
+                        raise
+                    return mails
+                if octets >= _FETCH_OCTETS:
+                    return mails
+            if len(uids) < wanted:
+                break
+            after = uids[-1]
+        return mails
+
+    def _search(self, after: int, wanted: int, since: datetime | None, uidnext: int) -> list[int]:
+        """The lowest `wanted` UIDs above `after`. Fewer only when there are no more."""
+        # SINCE compares days in the server's time zone, so it is asked a day earlier.
+        dated = [] if since is None else ["SINCE", (since - timedelta(days=1)).date()]
+        found: list[int] = []
+        start, width = after + 1, _WINDOW
+        while len(found) < wanted:
+            end = start + width - 1
+            last = end >= uidnext - 1
+            client = self._ready(0)
+            client.wire.news = False  # what is announced from here on, this search may not see
+            answer = client.search(["UID", f"{start}:{'*' if last else end}", *dated])
+            # The last mail's UID is within `n:*` even when it is below n (RFC 9051, 6.4.9).
+            inside = sorted(uid for uid in answer if uid >= start)
+            found += inside
+            if last:
+                break
+            start, width = end + 1, width if inside else width * 4
+        return found[:wanted]
+
+    def _announced(self, uids: Sequence[int], since: datetime | None) -> list[_Announced]:
+        """What the server says of them, without those that are gone or lie before `since`."""
+        announced = []
+        for at in range(0, len(uids), UIDS_PER_COMMAND):
+            some = uids[at : at + UIDS_PER_COMMAND]
+            answer = self._ready(0).fetch(some, ["RFC822.SIZE", "INTERNALDATE"])
+            for uid in some:
+                if uid not in answer:
+                    continue
+                date = _utc(answer[uid].get(b"INTERNALDATE"))
+                if since is None or date is None or date.date() >= since.astimezone(UTC).date():
+                    size = answer[uid].get(b"RFC822.SIZE", 0)
+                    announced.append(_Announced(uid, date or _EPOCH, size))
+        return announced
+
+    def _mails(self, batch: Sequence[_Announced], state: FolderState) -> Iterator[RawMail]:
+        """Those of a batch that are still there.
+
+        Raises MailRefusedError at the one that is refused, when those before it are out.
+        """
+        most, prefix = self._limits.mail_octets, self._limits.prefix_octets
+        ask = max(_ask(mail.size, self._limits) for mail in batch)
+        try:
+            answer = self._octets([mail.uid for mail in batch], ask)
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error:
+            answer = {}  # one that is gone or broken spoils the answer for all (RFC 2180, 4.1)
+        for mail in batch:
+            octets = answer.get(mail.uid)
+            if octets is None or (len(octets) == ask and mail.size <= most):
+                octets = self._single(mail, state)
+            if octets is None:
+                continue
+            cut = len(octets) > most or (mail.size > most and len(octets) >= prefix)
+            yield RawMail(
+                mailbox=self._mailbox,
+                folder=state.folder,
+                uidvalidity=state.uidvalidity,
+                uid=mail.uid,
+                internal_date=mail.internal_date,
+                octets=octets[:prefix] if cut else octets,
+                truncated=cut or (not octets and mail.size > 0),
+            )
+
+    def _single(self, mail: _Announced, state: FolderState) -> bytes | None:
+        """One mail that did not come with the others, or is larger than was announced.
+
+        None when it is gone; empty when the server has refused it three times.
+        """
+        most, said = self._limits.mail_octets, "no text in the answer"
+        try:
+            answer = self._octets(
+                [mail.uid], most + 1 if mail.size <= most else self._limits.prefix_octets
+            )
+            if mail.uid in answer:
+                return answer[mail.uid]
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error as error:
+            said = str(error)
+        self._ready(0).noop()  # the server may now say what was expunged
+        if mail.uid not in self._ready(0).search(["UID", str(mail.uid)]):
+            return None
+        key = (state.uidvalidity, mail.uid)
+        self._refusals[key] = self._refusals.get(key, 0) + 1
+        if self._refusals[key] < _REFUSALS:
+            raise MailRefusedError(f"the mail with UID {mail.uid} is not given: {said}")
+        del self._refusals[key]
+        return b""
+
+    def _octets(self, uids: Sequence[int], ask: int) -> dict[int, bytes]:
+        """The first `ask` octets of each that the server gives. Marks none as seen."""
+        answer = self._ready(ask * len(uids)).fetch(uids, [f"BODY.PEEK[]<0.{ask}>"])
+        key = b"BODY[]<0>"
+        return {uid: _bytes(parts[key]) for uid, parts in answer.items() if key in parts}
+
+
+def _ask(size: int, limits: Limits) -> int:
+    """How many octets to ask for: more than announced, since that may be an estimate."""
+    if size > limits.mail_octets:
+        return limits.prefix_octets
+    return min(size + size // 4 + 4_096, limits.mail_octets) + 1
+
+
+def _batches(mails: Sequence[_Announced], limits: Limits) -> Iterator[list[_Announced]]:
+    """In order; bounded by count and by what the server may send. A too large mail is alone."""
+    batch: list[_Announced] = []
+    most = 0
+    for mail in mails:
+        ask = _ask(mail.size, limits)
+        alone = mail.size > limits.mail_octets
+        full = len(batch) == _BATCH_MAILS or max(most, ask) * (len(batch) + 1) > _BATCH_OCTETS
+        if batch and (alone or full or batch[-1].size > limits.mail_octets):
+            yield batch
+            batch, most = [], 0
+        batch.append(mail)
+        most = max(most, ask)
+    if batch:
+        yield batch
+
+
+def _utc(date: object) -> datetime | None:
+    """The internal date; None when the server wrote nonsense."""
+    if not isinstance(date, datetime):
+        return None
+    try:
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _bytes(value: object) -> bytes:
+    """The octets of a mail; IMAPClient reads NIL as None, and digits as a number."""
+    if value is None:
+        return b""
+    return value if isinstance(value, bytes) else str(value).encode()

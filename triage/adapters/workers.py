@@ -1,0 +1,139 @@
+"""A small pool of processes in which hostile octets are read.
+
+A mail that hangs, crashes or fills the memory costs its worker, never the service: the parent
+waits so long and no longer, kills, and starts a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import queue
+import resource
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+Build = Callable[[], Callable[..., Any]]
+"""Called once in each worker; what it answers is called for each job. Both are picklable."""
+
+_START_SECONDS = 60
+_READY = "ready"
+_ORPHANED = 2
+"""Times the limit that the parent waits, after which a worker ends by itself."""
+
+
+class WorkerDied(Exception):  # noqa: N818 - it names what happened, and is an answer, not a fault
+    """A job took its worker with it: `limit_seconds`, `limit_memory` or `limit_worker`.
+
+    `limit_worker` is every other end: a crash, an exception, an answer that cannot be pickled.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class WorkerPool:
+    """Runs jobs in `size` processes. Thread-safe."""
+
+    def __init__(self, build: Build, size: int, seconds: float, memory_octets: int) -> None:
+        """Bound each job: `seconds` of wall time, `memory_octets` beyond what a worker has."""
+        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._workers = [_Worker(build, seconds, memory_octets) for _ in range(size)]
+        for worker in self._workers:
+            self._free.put(worker)
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="worker")
+
+    def run(self, jobs: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The answer to each job in order, or WorkerDied in the place of its answer.
+
+        Raises OSError when no worker can be started, which is no fault of any job.
+        """
+        return list(self._threads.map(self._run_one, jobs))
+
+    def _run_one(self, job: tuple[Any, ...]) -> Any:
+        worker = self._free.get()
+        try:
+            return worker.ask(job)
+        finally:
+            self._free.put(worker)
+
+    def close(self) -> None:
+        """Finish the jobs in flight, drop those that wait, end all workers."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for worker in self._workers:
+            worker.kill()
+
+
+class _Worker:
+    """One process and the pipe to it; started when first asked."""
+
+    _context = multiprocessing.get_context("forkserver")
+
+    def __init__(self, build: Build, seconds: float, memory_octets: int) -> None:
+        self._build, self._seconds, self._memory = build, seconds, memory_octets
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def ask(self, job: tuple[Any, ...]) -> Any:
+        pipe = self._pipe or self._start()
+        answer: Any = WorkerDied("limit_worker")
+        with contextlib.suppress(EOFError, OSError):
+            pipe.send(job)
+            answer = pipe.recv() if pipe.poll(self._seconds) else WorkerDied("limit_seconds")
+        if isinstance(answer, WorkerDied):
+            self.kill()
+        return answer
+
+    def _start(self) -> Connection:
+        here, there = self._context.Pipe()
+        process = self._context.Process(
+            target=_serve, args=(there, self._build, self._seconds, self._memory), daemon=True
+        )
+        process.start()
+        self._process, self._pipe = process, here
+        there.close()
+        ready = False
+        with contextlib.suppress(EOFError, OSError):
+            ready = here.poll(_START_SECONDS) and here.recv() == _READY
+        if not ready:
+            self.kill()
+            raise OSError("no worker process can be started; its own error stands above this one")
+        return here
+
+    def kill(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+        self._process = self._pipe = None
+
+
+def _serve(pipe: Connection, build: Build, seconds: float, memory_octets: int) -> None:
+    """The life of a worker: build, then answer jobs until the pipe is closed."""
+    # The parent decides when it is over, also where a signal goes to the whole group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    answer = build()
+    statm = Path("/proc/self/statm")
+    if statm.exists():  # Linux; elsewhere only the time is bounded
+        used = int(statm.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + memory_octets,) * 2)
+    pipe.send(_READY)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            job = pipe.recv()
+            # Where nobody is left to kill a worker that hangs, this alarm does.
+            signal.setitimer(signal.ITIMER_REAL, _ORPHANED * seconds)
+            try:
+                octets = bytes(ForkingPickler.dumps(answer(*job)))
+            except MemoryError:
+                octets = bytes(ForkingPickler.dumps(WorkerDied("limit_memory")))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            pipe.send_bytes(octets)
