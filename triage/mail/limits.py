@@ -56,12 +56,12 @@ class MailError(Exception):
         return type(self), (self.reason, self.detail)
 
 
-class LimitExceeded(MailError):
+class LimitExceeded(MailError):  # noqa: N818 it says what happened
     """A bound of `Limits` was passed; the reason is `limit_<name>`."""
 
     def __init__(self, name: str, detail: str = "") -> None:
         super().__init__(name if name.startswith("limit_") else f"limit_{name}", detail)
 
 
-class Unreadable(MailError):
+class Unreadable(MailError):  # noqa: N818 as its verdict is called
     """The octets are no mail that the parser can read."""

@@ -156,8 +156,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the text of a notification says of its source. Ids of org, user and job have 15
-    characters, record ids 18."""
+    """What the text of a notification says of its source.
+
+    Ids of org, user and job have 15 characters, record ids 18.
+    """
 
     org_ids: tuple[str, ...] = ()
     user_id: str | None = None

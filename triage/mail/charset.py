@@ -1,0 +1,139 @@
+"""Octets to text: declared charsets, wrong ones, and encoded words (RFC 2047)."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from binascii import Error as Base64Error
+from email.errors import HeaderParseError
+from email.header import decode_header
+from typing import Final
+
+_WIDER: Final = {
+    "us-ascii": "windows-1252",
+    "ascii": "windows-1252",
+    "iso-8859-1": "windows-1252",
+    "latin-1": "windows-1252",
+    "iso-8859-9": "windows-1254",
+    "iso-2022-jp": "iso2022_jp_ext",
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "x-sjis": "cp932",
+    "windows-31j": "cp932",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "euc-kr": "cp949",
+    "ks_c_5601-1987": "cp949",
+    "utf8": "utf-8",
+}
+"""What mailers mean by a name, where they use more than its standard has (WHATWG Encoding)."""
+_EIGHT_BIT: Final = frozenset(("windows-1252", "windows-1254", "iso-8859-15"))
+"""Charsets in which any UTF-8 can be read, so that a wrong label goes unnoticed."""
+_MANY_OCTETS: Final = ("utf-16", "utf-32", "iso2022", "cp932", "cp949", "gb18030", "big5", "euc")
+"""Charsets that are kept in spite of a broken character."""
+PUNISHING: Final = re.compile(rb"charset[^;]{0,20}=[^;]{0,20}(?:punycode|idna)", re.IGNORECASE)
+_NOT_FOR_MAIL: Final = frozenset(
+    ("punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem")
+)
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]+")
+_WORD: Final = r"=\?[^?\s]{1,60}\?[bBqQ]\?[^?]*\?="
+_WORDS: Final = re.compile(f"{_WORD}(?:[ \t]+{_WORD})*")
+_FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def text_of(octets: bytes, charset: str = "") -> str:
+    """The text of octets: by their mark, by the declared charset, as UTF-8, as windows-1252.
+
+    Never raises; what no charset explains is replaced. Without NUL and lone surrogates.
+    """
+    return _clean(_decoded(octets, charset))
+
+
+def _decoded(octets: bytes, charset: str) -> str:
+    for mark, codec in _BOMS:
+        if octets.startswith(mark):
+            return octets.decode(codec, "replace")
+    codec = _codec(octets, charset)
+    order = ("utf-8", codec) if codec in _EIGHT_BIT or not codec else (codec, "utf-8")
+    for name in order:
+        if name:
+            try:
+                return octets.decode(name)
+            except (UnicodeError, ValueError):
+                continue
+    kept = codec if codec.startswith(_MANY_OCTETS) else "windows-1252"
+    return octets.decode(kept, "replace")
+
+
+def _codec(octets: bytes, charset: str) -> str:
+    """The Python codec for a declared charset, "" when there is none."""
+    name = charset.strip().strip("\"'").lower()
+    name = _WIDER.get(name, name)
+    if name == "utf-16":
+        # No mark: the side on which the zeros of Latin letters stand tells the order.
+        return "utf-16-be" if octets[0:200:2].count(0) >= octets[1:200:2].count(0) else "utf-16-le"
+    if not name:
+        # Undeclared Japanese mail announces itself by its escape sequences.
+        return "iso2022_jp_ext" if b"\x1b$" in octets else ""
+    if name.replace("_", "-") in _NOT_FOR_MAIL:
+        return ""
+    try:
+        return name if codecs.lookup(name)._is_text_encoding else ""  # noqa: SLF001 the only way to ask
+    except (LookupError, ValueError):
+        return ""
+
+
+def _clean(text: str) -> str:
+    """Without NUL, which databases refuse, and with lone surrogates replaced."""
+    text = text.replace("\0", "")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+def field_text(value: object) -> str:
+    """A header value decoded and on one line; as it stands where its words cannot be decoded.
+
+    Only the runs of encoded words go to `decode_header`: it drops the blank of a fold that
+    follows one, and takes octets beyond ASCII for something else. Never raises.
+    """
+    raw = str(value)
+    if raw.isascii() and raw.isprintable() and "=?" not in raw:
+        return raw.strip()  # as most are
+    raw = readable(_FOLD.sub("", raw))
+    return _CONTROL.sub(" ", _clean(_WORDS.sub(_words, raw))).strip()
+
+
+def readable(raw: str) -> str:
+    """A header value as the parser keeps it, its octets beyond ASCII read as text."""
+    if raw.isascii():
+        return raw
+    return text_of(raw.encode("ascii", "surrogateescape") if _is_raw(raw) else raw.encode())
+
+
+def _words(match: re.Match[str]) -> str:
+    """A run of encoded words, decoded; as it stands where it cannot be."""
+    try:
+        return "".join(
+            piece if isinstance(piece, str) else text_of(piece, charset or "utf-8")
+            for piece, charset in decode_header(match.group())
+        )
+    except (HeaderParseError, Base64Error, ValueError, LookupError):
+        return match.group()
+
+
+def _is_raw(value: str) -> bool:
+    """Whether a value holds octets beyond ASCII, as the parser keeps them."""
+    try:
+        value.encode("ascii", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,268 @@
+"""The visible text of HTML mail, in lines that the same splitter reads as those of plain text.
+
+Only what a reader sees counts: hidden elements, comments, head, style and signatures are left
+out; quotations get `> `, so that history looks alike in both. Rules in style sheets are not
+applied: what only a class hides is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from triage.mail.limits import DEFAULT, LimitExceeded, Limits
+
+ORIGINAL: Final = "-----Original Message-----"
+"""Put where Outlook separates what follows by structure alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One text as lines, with the targets of its links by line number."""
+
+    lines: tuple[str, ...]
+    links: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The lines, joined by LF."""
+        return "\n".join(self.lines)
+
+    def __add__(self, other: Body) -> Body:
+        """One text below the other, a blank line between them."""
+        if not self.lines or not other.lines:
+            return self if self.lines else other
+        shift = len(self.lines) + 1
+        links = tuple((line + shift, url) for line, url in other.links)
+        return Body((*self.lines, "", *other.lines), self.links + links)
+
+
+_UNSEEN: Final = frozenset(
+    ("head", "script", "style", "title", "template", "object", "iframe", "svg", "map", "datalist")
+)
+_LINE: Final = frozenset(
+    (
+        *("address", "article", "aside", "body", "caption", "center", "dd", "details", "div"),
+        *("dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "html"),
+        *("legend", "li", "main", "nav", "section", "summary", "tbody", "tfoot", "thead", "tr"),
+    )
+)
+_PARAGRAPH: Final = frozenset(
+    ("blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "ol", "p", "pre", "table", "ul")
+)
+_SIGNATURES: Final = frozenset(("gmail_signature", "moz-signature"))
+_BLANKS: Final = re.compile(r"[ \t\n\r\f\xa0]+")
+_HIDING: Final = re.compile(
+    r"(?:^|;)(?:display:none|visibility:hidden|mso-hide:all|opacity:0(?:\.0*)?(?=;|!|$)"
+    r"|font-size:0(?:\.0*)?(?:px|pt|em|rem|%)?(?=;|!|$)|max-height:0(?:px)?;.*overflow:hidden)"
+)
+_SEPARATOR: Final = re.compile("border-top:solid#(?:e1e1e1|b5c4df)")
+_BAR: Final = re.compile(r"border-left(?:-width)?:(?!none|0)")
+_DATA_URL: Final = re.compile(r"data:[\w/+.-]{1,60};base64,[A-Za-z0-9+/=]*")
+_TAG: Final = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)[^<>]*")
+_NOT_NESTING: Final = frozenset(
+    (
+        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param"),
+        *("source", "track", "wbr", "p", "li", "td", "th", "tr", "dt", "dd", "option", "tbody"),
+        *("thead", "tfoot", "html", "body"),
+    )
+)
+"""Elements without content, and those that the next one of their kind closes."""
+_FEW_TAGS: Final = 2_000
+_OPTIONS: Final = 2_000
+
+
+def html_to_text(html: str, limits: Limits = DEFAULT) -> Body:
+    """The visible text of an HTML part; linear in its length.
+
+    Block elements and `<br>` end lines, paragraphs stand apart, table cells are divided by
+    tabs. At most `limits.text` characters are read. Raises LimitExceeded("html") for HTML
+    whose nesting or attributes would keep the HTML parser busy.
+    """
+    html = _DATA_URL.sub("data:", html[: limits.text])
+    _check(html, limits)
+    reader = _Reader()
+    root = LexborHTMLParser(html).root
+    waiting: list[tuple[LexborNode, bool]] = [(root, False)] if root is not None else []
+    while waiting:
+        node, done = waiting.pop()
+        if done:
+            reader.leave(node)
+        elif node.is_text_node:
+            reader.text(node.text_content or "")
+        elif node.is_element_node and reader.enter(node):
+            waiting.append((node, True))
+            children = []
+            child = node.first_child
+            while child is not None:
+                children.append((child, False))
+                child = child.next
+            waiting.extend(reversed(children))
+    return reader.body()
+
+
+def _check(html: str, limits: Limits) -> None:
+    """Raises LimitExceeded when the HTML parser, itself not linear, would take long.
+
+    Measured: it walks all open elements at every block, all attributes at every attribute,
+    and all options at every option.
+    """
+    if html.count("<") <= _FEW_TAGS and len(html) <= limits.html_tag:
+        return
+    open_: Counter[str] = Counter()
+    tags = depth = deepest = 0
+    for match in _TAG.finditer(html):
+        tags += 1
+        if match.end() - match.start() > limits.html_tag:
+            raise LimitExceeded("html", f"a tag of more than {limits.html_tag} characters")
+        name = match[2].lower()
+        if name in _NOT_NESTING:
+            continue
+        if not match[1]:
+            open_[name] += 1
+            depth += 1
+            deepest = max(deepest, depth)
+        elif open_[name]:
+            open_[name] -= 1
+            depth -= 1
+    if tags * deepest > limits.html_steps or html.lower().count("<option") > _OPTIONS:
+        raise LimitExceeded("html", f"{tags} tags, {deepest} deep")
+
+
+def _style(attributes: Mapping[str, str | None]) -> str:
+    return re.sub(r"\s+", "", attributes.get("style") or "").lower()
+
+
+def _is_hidden(attributes: Mapping[str, str | None]) -> bool:
+    if "hidden" in attributes:
+        return True
+    return bool("style" in attributes and _HIDING.search(_style(attributes)))
+
+
+def _is_quotation(attributes: Mapping[str, str | None]) -> bool:
+    """Whether a blockquote quotes a mail; it also serves to indent, and to set off."""
+    if attributes.get("type") == "cite" or "cite" in attributes:
+        return True
+    if "quote" in (attributes.get("class") or ""):
+        return True
+    return "style" in attributes and bool(_BAR.search(_style(attributes)))
+
+
+def _is_separator(attributes: Mapping[str, str | None]) -> bool:
+    """Whether Outlook puts the header block of the mail below into this element."""
+    if (attributes.get("id") or "").endswith("divRplyFwdMsg"):
+        return True
+    return "style" in attributes and bool(_SEPARATOR.search(_style(attributes)))
+
+
+class _Reader:
+    """Collects lines while elements are entered and left."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._line: list[str] = []
+        self._links: list[tuple[int, str]] = []
+        self._anchors: list[tuple[int, int]] = []
+        """Line number and pieces in it where each open link began."""
+        self._quoted = 0
+        self._preformatted = 0
+
+    def enter(self, node: LexborNode) -> bool:
+        """False when the element and all in it are not seen."""
+        name = node.tag or ""
+        if name in _UNSEEN:
+            return False
+        attributes = node.attributes
+        if attributes and (
+            _is_hidden(attributes)
+            or not _SIGNATURES.isdisjoint((attributes.get("class") or "").split())
+        ):
+            return False
+        if name in _PARAGRAPH:
+            self._end_block(apart=not _is_tight(attributes))
+            self._quoted += name == "blockquote" and _is_quotation(attributes)
+            self._preformatted += name == "pre"
+        elif name in _LINE:
+            self._end_block()
+            if name == "div" and attributes and _is_separator(attributes):
+                self._separate()
+        else:
+            self._inline(name)
+        return True
+
+    def _inline(self, name: str) -> None:
+        if name == "br":
+            self._end_line()
+        elif name in {"td", "th"} and self._line:
+            self._line.append("\t")
+        elif name == "a":
+            self._anchors.append((len(self._lines), len(self._line)))
+        elif name == "img" and self._anchors:
+            self._line.append("")  # a picture makes its link visible
+
+    def leave(self, node: LexborNode) -> None:
+        name = node.tag or ""
+        if name in _PARAGRAPH:
+            attributes = node.attributes
+            self._end_block(apart=not _is_tight(attributes))
+            self._quoted -= name == "blockquote" and _is_quotation(attributes)
+            self._preformatted -= name == "pre"
+        elif name in _LINE:
+            self._end_block()
+        elif name == "a":
+            began = self._anchors.pop()
+            href = node.attributes.get("href")
+            if href and began != (len(self._lines), len(self._line)):
+                self._links.append((began[0], href.strip()))
+
+    def text(self, text: str) -> None:
+        if self._preformatted:
+            first, *rest = text.replace("\r", "").split("\n")
+            self._line.append(first)
+            for line in rest:
+                self._end_line()
+                self._line.append(line)
+        elif text:
+            collapsed = _BLANKS.sub(" ", text)
+            if collapsed != " " or "\xa0" in text or (self._line and self._line[-1][-1:] != " "):
+                self._line.append(collapsed)
+
+    def body(self) -> Body:
+        self._end_block()
+        while self._lines and not self._lines[-1]:
+            self._lines.pop()
+        seen = tuple(link for link in self._links if link[0] < len(self._lines))
+        return Body(tuple(self._lines), seen)
+
+    def _end_line(self) -> None:
+        line = "".join(self._line)
+        line = line.rstrip() if self._preformatted else _BLANKS.sub(_one, line).strip()
+        self._line = []
+        if line:
+            self._lines.append("> " * self._quoted + line)
+        elif self._lines and self._lines[-1]:
+            self._lines.append("")
+
+    def _end_block(self, *, apart: bool = False) -> None:
+        if self._line:
+            self._end_line()
+        if apart and self._lines and self._lines[-1]:
+            self._lines.append("")
+
+    def _separate(self) -> None:
+        if not any(line.startswith("-----") for line in self._lines[-3:]):
+            self._lines.append(ORIGINAL)
+
+
+def _one(match: re.Match[str]) -> str:
+    return "\t" if "\t" in match.group() else " "
+
+
+def _is_tight(attributes: Mapping[str, str | None]) -> bool:
+    """Whether a paragraph is one of Word's lines, which have no distance."""
+    return (attributes.get("class") or "").startswith("MsoNormal")

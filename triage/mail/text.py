@@ -1,0 +1,320 @@
+"""What a sender wrote now, told apart from history, signatures and mails passed on in the text.
+
+Works on lines of plain text; `html.py` gives HTML the same marks. A forward is told from a
+reply by its explicit mark or, where mail programs set none (Outlook), by the subject's prefix.
+Linear in the number of lines.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from triage.mail import phrases
+from triage.mail.html import Body
+from triage.mail.message import Address, Forward
+
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\]\"',;:@]{1,128}@[^\s<>()\[\]\"',;:@]{1,255}")
+_QUOTE: Final = re.compile(r" {0,3}> ?")
+_DASHES: Final = "-_*=\u2014\u2013 \t>"
+_COLONS: Final = (":", "\uff1a")
+_TIME: Final = re.compile(r"[0-9]{1,2}[:.][0-9]{2}|[0-9]{4}")
+_BLOCK_LINES: Final = 40
+"""A header block is no longer; long lists of recipients are wrapped."""
+_SIGNATURE_LINES: Final = 8
+_LEVELS: Final = 5
+"""Of quotations that are opened in search of a forward."""
+_NOTICES: Final = (
+    "confidentiality notice",
+    "this e-mail and any attachments",
+    "this email and any attachments",
+    "this message and any attachments",
+    "diese e-mail enthält vertrauliche",
+    "der inhalt dieser e-mail ist vertraulich",
+    "ce message et ses pièces jointes",
+    "este mensaje y sus archivos adjuntos",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One text in its parts. The texts have LF line ends and no blank lines around them."""
+
+    newest: str
+    links: tuple[str, ...] = ()
+    """Targets of the links in `newest` that only HTML shows."""
+    forwards: tuple[Forward, ...] = ()
+    """Top first; a forward within a forward stands below the one that held it."""
+    history: str = ""
+    signature: str = ""
+
+
+@dataclass(slots=True)
+class _Part:
+    """Lines that belong together, by number."""
+
+    subject: str = ""
+    from_: Address = field(default_factory=lambda: Address(""))
+    numbers: list[int] = field(default_factory=list)
+    in_signature: bool = False
+
+
+def split(body: Body, subject: str) -> Split:
+    """What is new, what is history, and what was passed on. `subject` is that of the mail."""
+    return _Splitter(body, subject, _LEVELS).run()
+
+
+class _Splitter:
+    """One pass over the lines of a text."""
+
+    def __init__(self, body: Body, subject: str, levels: int) -> None:
+        self._body = body
+        self._lines = body.lines
+        self._levels = levels
+        self._newest = _Part(subject)
+        self._part = self._newest
+        self._forwards: list[_Part | Forward] = []
+        self._history: list[int] = []
+        self._signature: list[int] = []
+        self._first_quotation: tuple[int, int] | None = None
+
+    def run(self, *, marked: bool = False) -> Split:
+        at = self._forward(0) if marked else 0
+        while at < len(self._lines):
+            at = self._step(at)
+        if not self._forwards and self._first_quotation and phrases.is_forward(self._part.subject):
+            self._open_quotation(*self._first_quotation)
+        links: dict[int, list[str]] = {}
+        for line, url in self._body.links:
+            links.setdefault(line, []).append(url)
+        return Split(
+            self._text(self._newest.numbers),
+            _of_lines(self._newest.numbers, links),
+            tuple(
+                Forward(f.subject, f.from_, self._text(f.numbers), _of_lines(f.numbers, links))
+                if isinstance(f, _Part)
+                else f
+                for f in self._forwards
+            ),
+            self._text(self._history),
+            self._text(self._signature),
+        )
+
+    def _step(self, at: int) -> int:
+        """Put the line at `at`, or the mark that begins there, where it belongs."""
+        if _QUOTE.match(self._lines[at]):
+            return self._quotation(at)
+        if mark := _mark(self._lines[at]):
+            return self._marked(mark, at)
+        if _header_block(self._lines, at):
+            return self._original(at, at)
+        if (end := _attribution(self._lines, at)) is not None:
+            return self._attributed(at, end)
+        if self._begins_signature(at):
+            self._part.in_signature = True
+        (self._signature if self._part.in_signature else self._part.numbers).append(at)
+        return at + 1
+
+    def _marked(self, mark: str, at: int) -> int:
+        if mark == "forward":
+            return self._forward(at + 1)
+        if mark == "original":
+            return self._original(at, at + 1)
+        self._part = self._newest
+        return at + 1
+
+    def _original(self, at: int, below: int) -> int:
+        """The mail below is passed on if the subject says so, else it is what was answered."""
+        self._drop_rule()
+        if phrases.is_forward(self._part.subject):
+            return self._forward(below)
+        return self._rest_is_history(at)
+
+    def _attributed(self, at: int, end: int) -> int:
+        """Only quoted lines belong to the attribution, or all if none is quoted."""
+        below = self._next_text(end)
+        if below < len(self._lines) and _QUOTE.match(self._lines[below]):
+            self._history.extend(range(at, end))
+            return end
+        return self._rest_is_history(at)
+
+    def _forward(self, at: int) -> int:
+        """Begin a forward whose header block starts at or below `at`."""
+        at = self._next_text(at)
+        if at < len(self._lines) and _QUOTE.match(self._lines[at]):
+            end = self._end_of_quotation(at)
+            self._open_quotation(at, end, marked=True)
+            return end
+        fields, at = _fields(self._lines, at)
+        self._part = _Part(fields.get("subject", ""), _address(fields.get("from", "")))
+        self._forwards.append(self._part)
+        return at
+
+    def _open_quotation(self, start: int, end: int, *, marked: bool = False) -> None:
+        """Take the forward out of quoted lines that a mark or a header block says to be one."""
+        if not self._levels:
+            return
+        lines = tuple(_QUOTE.sub("", line, count=1) for line in self._lines[start:end])
+        links = tuple((n - start, url) for n, url in self._body.links if start <= n < end)
+        inner = _Splitter(Body(lines, links), "Fwd:", self._levels - 1).run(marked=marked)
+        self._forwards.extend(inner.forwards)
+
+    def _quotation(self, at: int) -> int:
+        end = self._end_of_quotation(at)
+        if self._first_quotation is None and self._part is self._newest:
+            self._first_quotation = (at, end)
+        self._history.extend(range(at, end))
+        return end
+
+    def _end_of_quotation(self, at: int) -> int:
+        """Behind the last quoted line; blank lines in between belong to it."""
+        end = at
+        while at < len(self._lines):
+            if _QUOTE.match(self._lines[at]):
+                end = at + 1
+            elif self._lines[at].strip():
+                break
+            at += 1
+        return end
+
+    def _rest_is_history(self, at: int) -> int:
+        self._history.extend(range(at, len(self._lines)))
+        return len(self._lines)
+
+    def _drop_rule(self) -> None:
+        """Remove the line of underscores that Outlook sets above a header block."""
+        numbers = self._part.numbers
+        while numbers and not self._lines[numbers[-1]].strip(_DASHES):
+            numbers.pop()
+
+    def _next_text(self, at: int) -> int:
+        while at < len(self._lines) and not self._lines[at].strip():
+            at += 1
+        return at
+
+    def _begins_signature(self, at: int) -> bool:
+        """`-- ` (RFC 3676, 4.3); without its blank only near the end; or a legal notice."""
+        line = self._lines[at]
+        if line == "-- ":
+            return True
+        if line.rstrip() == "--":
+            below = [
+                text for text in self._lines[at + 1 : at + 3 * _SIGNATURE_LINES] if text.strip()
+            ]
+            return len(below) <= _SIGNATURE_LINES and at > 0
+        return line[:1].isalpha() and phrases.fold(line[:80]).startswith(_NOTICES)
+
+    def _text(self, numbers: list[int]) -> str:
+        return "\n".join(self._lines[n].rstrip() for n in numbers).strip("\n")
+
+
+def _of_lines(numbers: list[int], links: dict[int, list[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(url for n in numbers for url in links.get(n, ())))
+
+
+def _mark(line: str) -> str:
+    """`forward`, `original` or `end` when the line is such a mark, else "" ."""
+    bare = line.strip()
+    if not bare or len(bare) > 200:
+        return ""
+    if bare[0] not in "-_*=\u2014\u2013":
+        return "forward" if bare[-1] in ":\uff1a" and _is_begin(bare) else ""
+    folded = phrases.fold(bare.strip(_DASHES))
+    if bare.count("-") + bare.count("=") + bare.count("\u2014") + bare.count("_") < 4:
+        return ""
+    if folded in phrases.FORWARDED or folded.startswith(phrases.FORWARDED_BY):
+        return "forward"
+    if folded in phrases.ORIGINAL:
+        return "original"
+    return "end" if folded in phrases.END_FORWARDED else ""
+
+
+def _is_begin(line: str) -> bool:
+    return phrases.fold(line) in phrases.BEGIN_FORWARDED
+
+
+def _label(line: str) -> tuple[str, str]:
+    """(kind, value) of a labelled line such as `*Von:* Priya`; ("", "") for any other."""
+    head = line[:40]
+    at = max(head.find(":"), 0) or max(head.find("\uff1a"), 0)
+    if not at:
+        return "", ""
+    label = phrases.fold(head[:at]).replace(" ", "").strip("*_")
+    return phrases.LABELS.get(label, ""), line[at + 1 :].strip().strip("*_").strip()
+
+
+def _fields(lines: tuple[str, ...], at: int) -> tuple[dict[str, str], int]:
+    """The header block that begins at `at`, and the line behind it; ({}, at) when none does."""
+    fields: dict[str, str] = {}
+    last, end = "", at
+    for number in range(at, min(at + _BLOCK_LINES, len(lines))):
+        line = lines[number]
+        kind, value = _label(line)
+        if kind == "from" and kind in fields:
+            break
+        if kind:
+            fields.setdefault(kind, value)
+            last = kind
+        elif not line.strip():
+            below = number + 1
+            if below >= len(lines) or not _label(lines[below])[0]:
+                break
+            continue
+        elif not last:
+            break
+        elif line[0] in " \t" or (last in {"to", "other"} and ("@" in line or ";" in line)):
+            if last == "subject":
+                fields[last] += " " + line.strip()
+        else:
+            break
+        end = number + 1
+    return fields, end
+
+
+def _header_block(lines: tuple[str, ...], at: int) -> bool:
+    """Whether a whole header block begins here: From, then a date, then To or Subject."""
+    if at >= len(lines) or _label(lines[at])[0] != "from":
+        return False
+    fields, _ = _fields(lines, at)
+    return "date" in fields and ("to" in fields or "subject" in fields)
+
+
+def _attribution(lines: tuple[str, ...], at: int) -> int | None:
+    """Behind the lines that say who wrote what is quoted below, or None.
+
+    `On 1 Apr 2026 at 15:08, Priya <priya@…> wrote:`, over at most three lines.
+    """
+    if not any(line.rstrip()[-1:] in _COLONS for line in lines[at : at + 3]):
+        return None
+    first = phrases.fold(lines[at][:300])
+    if not first:
+        return None
+    joined = ""
+    for number in range(at, min(at + 3, len(lines))):
+        folded = phrases.fold(lines[number][:300])
+        if not folded:
+            return None
+        joined = f"{joined} {folded}".strip()
+        if folded[-1] == ":":
+            return number + 1 if _says_who_wrote(joined) else None
+        if not (first.startswith(phrases.ATTRIBUTION_STARTS) or ("@" in folded and "<" in folded)):
+            return None
+    return None
+
+
+def _says_who_wrote(line: str) -> bool:
+    if not _TIME.search(line):
+        return False
+    if line.rstrip(" :").endswith(">") and _ADDRESS.search(line):
+        return True  # `2026年4月1日(水) 15:08 Priya <priya@…>:`, in any language
+    named = line.startswith(phrases.ATTRIBUTION_STARTS) or _ADDRESS.search(line) is not None
+    return named and any(verb in line for verb in phrases.WROTE)
+
+
+def _address(value: str) -> Address:
+    """The mailbox in a From line of a header block inside a text."""
+    match = _ADDRESS.search(value)
+    display = value[: match.start()] if match else value
+    display = display.replace("[mailto:", "").strip(" \t<([\"'")
+    return Address(match.group().lower().rstrip(".") if match else "", display)
