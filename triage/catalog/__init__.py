@@ -1,0 +1,1 @@
+"""The known errors: YAML to Catalog, Notification to Verdict. Pure."""
