@@ -301,6 +301,9 @@ class Unit(Protocol):
     def mails_between(self, start: datetime, end: datetime) -> Sequence[MailRow]:
         """seen_at in [start, end), oldest first."""
 
+    def first_seen(self) -> datetime | None:
+        """When the first mail was judged."""
+
     def after_due(self, mailbox: str, folder: str, uidvalidity: int) -> Sequence[AfterDue]: ...
     def after_done(self, mail_ids: Sequence[int]) -> None: ...
 

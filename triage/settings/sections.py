@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from datetime import date, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from triage.catalog.rule import Duration
 from triage.mail.authenticity import Trust
 from triage.mail.limits import DEFAULT, Limits
 from triage.settings.types import (
+    TOPMOST_WITHOUT_ID,
     AfterText,
+    AuthservId,
     Budget,
+    FilePath,
     Host,
     Language,
     MailAddress,
+    MailboxName,
     MailboxString,
+    OrgHost,
     OrgId,
     Rate,
     Schedule,
+    Server,
+    Start,
+    StoreUrl,
+    SubDomain,
+    TenantName,
+    Text,
     Timezone,
+    TokenUrl,
+    Variable,
+    is_loopback,
 )
 from triage.tenant import Contact, Role, Tenant
 
-TOPMOST_WITHOUT_ID = "!topmost-without-id"
+_SECRET_OCTETS = 65_536
 
 
 class ConfigurationError(Exception):
@@ -42,32 +56,27 @@ class ConfigurationError(Exception):
 class Section(BaseModel):
     """Immutable; an unknown key is a fault."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class StoreSection(Section):
     """Where the durable state lies."""
 
-    url: str = "sqlite:///triage.db"
-
-    @model_validator(mode="after")
-    def _known_engine(self) -> StoreSection:
-        if not self.url.startswith(("sqlite:///", "postgresql+psycopg://")):
-            raise ValueError("url begins with sqlite:/// or postgresql+psycopg://")
-        return self
+    url: StoreUrl = Field(default="sqlite:///triage.db", repr=False)
+    """May hold a password."""
 
 
 class OAuth2Section(Section):
     """XOAUTH2 login: how access tokens are fetched (RFC 6749, 4.4 and 6)."""
 
-    token_url: str
-    client_id: str
+    token_url: TokenUrl
+    client_id: Text
     grant: Literal["client_credentials", "refresh_token"] = "client_credentials"
-    scope: str = ""
-    client_secret_file: Path | None = None
-    client_secret_env: str | None = None
-    refresh_token_file: Path | None = None
-    refresh_token_env: str | None = None
+    scope: Text = ""
+    client_secret_file: FilePath | None = None
+    client_secret_env: Variable | None = None
+    refresh_token_file: FilePath | None = None
+    refresh_token_env: Variable | None = None
 
     def client_secret(self) -> str:
         """The secret, "" when none is configured; ConfigurationError when it is not readable."""
@@ -77,46 +86,71 @@ class OAuth2Section(Section):
         """The token, "" when none is configured; ConfigurationError when it is not readable."""
         return _secret(self.refresh_token_file, self.refresh_token_env)
 
+    def faults(self) -> Iterator[str]:
+        """What its keys do not say together."""
+        secrets = _count(self.client_secret_file, self.client_secret_env)
+        tokens = _count(self.refresh_token_file, self.refresh_token_env)
+        if secrets > 1 or (secrets == 0 and self.grant == "client_credentials"):
+            yield "oauth2: one of client_secret_file and client_secret_env is needed"
+        if tokens > 1 or (tokens == 0 and self.grant == "refresh_token"):
+            yield "oauth2: one of refresh_token_file and refresh_token_env is needed"
+
 
 class LoginSection(Section):
     """What mailboxes and SMTP have in common: how to reach and enter a server."""
 
-    host: str = ""
-    username: str = ""
-    password_file: Path | None = None
-    password_env: str | None = None
+    host: Server = ""
+    port: int = Field(default=0, ge=0, le=65535)
+    username: Text = ""
+    password_file: FilePath | None = None
+    password_env: Variable | None = None
     oauth2: OAuth2Section | None = None
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
+    tls: Literal["implicit", "starttls", "none"]
 
     def password(self) -> str:
         """The password; ConfigurationError when its file or variable is not readable."""
         return _secret(self.password_file, self.password_env)
 
-    def _ways_to_log_in(self) -> int:
-        return sum(way is not None for way in (self.password_file, self.password_env, self.oauth2))
+    def faults(self) -> Iterator[str]:
+        """What its keys do not say together."""
+        ways = _count(self.password_file, self.password_env, self.oauth2)
+        if self.username and ways != 1:
+            yield "exactly one of password_file, password_env and oauth2 is needed"
+        if ways and not self.username:
+            yield "username is needed where there is a password or oauth2"
+        if self.tls == "none" and not is_loopback(self.host):
+            yield 'tls = "none" is allowed on loopback only; use "implicit" or "starttls"'
+        if self.oauth2 is not None:
+            yield from self.oauth2.faults()
+
+
+def _count(*ways: object) -> int:
+    return sum(way is not None for way in ways)
 
 
 def _secret(file: Path | None, variable: str | None) -> str:
+    """A secret without the end of its line. ConfigurationError says what to mend."""
     if variable is not None:
-        if variable not in os.environ:
-            raise ConfigurationError([f"the environment variable {variable} is not set"])
-        return os.environ[variable]
-    if file is None:
+        where, secret = f"the environment variable {variable}", os.environ.get(variable)
+        if secret is None:
+            raise ConfigurationError([f"{where} is not set"])
+    elif file is not None:
+        where = f"the secret in {file}"
+        try:
+            with file.open("rb") as lines:
+                secret = lines.read(_SECRET_OCTETS).decode()
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise ConfigurationError([f"{where} cannot be read: {why}"]) from error
+    else:
         return ""
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigurationError([f"the secret in {file} cannot be read: {why}"]) from error
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    secret = secret.rstrip("\r\n")
+    if not secret.strip():
+        raise ConfigurationError([f"{where} is empty"])
+    if any(ord(char) < 32 for char in secret):
+        raise ConfigurationError([f"{where} has more than one line, or control characters"])
+    return secret
 
 
 class AfterSection(Section):
@@ -131,33 +165,36 @@ class AfterSection(Section):
 class MailboxSection(LoginSection):
     """One watched mailbox."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
+    name: MailboxName
     type: Literal["imap", "maildir", "folder"] = "imap"
-    path: Path | None = None
-    port: int = Field(default=0, ge=0, le=65535)
+    path: FilePath | None = None
     tls: Literal["implicit", "starttls", "none"] = "implicit"
-    folder: str = "INBOX"
+    folder: Text = Field(default="INBOX", min_length=1)
     addresses: tuple[MailAddress, ...] = ()
-    authserv_ids: tuple[str, ...] = ()
+    authserv_ids: tuple[AuthservId, ...] = ()
     border_hosts: tuple[Host, ...] = ()
-    list_ids: tuple[str, ...] = ()
-    start: Literal["now", "all"] | date = "now"
-    poll: Duration = timedelta(seconds=60)
+    list_ids: tuple[Text, ...] = ()
+    start: Start = "now"
+    poll: Duration = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))
     after: AfterSection = AfterSection()
 
-    @model_validator(mode="after")
-    def _complete(self) -> MailboxSection:
+    def faults(self) -> Iterator[str]:
+        """What its keys do not say together."""
         if self.type != "imap":
             if self.path is None:
-                raise ValueError(f'path is needed for type = "{self.type}"')
-            return self
+                yield f'path is needed for type = "{self.type}"'
+            return
+        if self.path is not None:
+            yield 'path goes with type = "maildir" or "folder"; for IMAP the key is folder'
         if not self.host or not self.username:
-            raise ValueError("host and username are needed for IMAP")
-        if self._ways_to_log_in() != 1:
-            raise ValueError("exactly one of password_file, password_env and oauth2 is needed")
-        if self.tls == "none" and not _loopback(self.host):
-            raise ValueError('tls = "none" is allowed on loopback only')
-        return self
+            yield "host and username are needed for IMAP"
+            return
+        yield from LoginSection.faults(self)
+
+    @property
+    def account(self) -> tuple[str, ...]:
+        """Whose folders these are: one mailbox's folders on one server, or one place on disk."""
+        return (self.host.lower(), self.username, str(self.path or ""))
 
     @property
     def imap_port(self) -> int:
@@ -168,7 +205,7 @@ class MailboxSection(LoginSection):
     def trust(self) -> Trust:
         """What is trusted of this mailbox's own mail system."""
         return Trust(
-            frozenset(i.lower() for i in self.authserv_ids if i != TOPMOST_WITHOUT_ID),
+            frozenset(i for i in self.authserv_ids if i != TOPMOST_WITHOUT_ID),
             frozenset(self.border_hosts),
             TOPMOST_WITHOUT_ID in self.authserv_ids,
         )
@@ -177,19 +214,10 @@ class MailboxSection(LoginSection):
 class SmtpSection(LoginSection):
     """How mail leaves."""
 
-    host: str
-    port: int = Field(default=0, ge=0, le=65535)
+    host: Server
     tls: Literal["implicit", "starttls", "none"] = "starttls"
     from_: MailboxString = Field(alias="from")
     bounce_address: MailAddress
-
-    @model_validator(mode="after")
-    def _complete(self) -> SmtpSection:
-        if self.username and self._ways_to_log_in() != 1:
-            raise ValueError("username needs exactly one of password_file, password_env, oauth2")
-        if self.tls == "none" and not _loopback(self.host):
-            raise ValueError('tls = "none" is allowed on loopback only')
-        return self
 
     @property
     def smtp_port(self) -> int:
@@ -203,23 +231,27 @@ class SmtpSection(LoginSection):
 
 
 class ContactSection(Section):
-    """One contact written as a table."""
+    """One contact; an address alone stands for a table with nothing else."""
 
     address: MailAddress
     role: Role = Role.ADMIN
     language: Language | None = None
 
 
+def _contact(value: object) -> object:
+    return {"address": value} if isinstance(value, str) else value
+
+
 class TenantSection(Section):
     """One customer."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")
+    name: TenantName
     org_ids: tuple[OrgId, ...] = ()
-    my_domains: tuple[Host, ...] = ()
+    my_domains: tuple[OrgHost, ...] = ()
     domains: tuple[Host, ...] = ()
-    agent_connect: tuple[str, ...] = ()
+    agent_connect: tuple[SubDomain, ...] = ()
     sending_domains: tuple[Host, ...] = ()
-    contacts: tuple[MailAddress | ContactSection, ...] = ()
+    contacts: tuple[Annotated[ContactSection, BeforeValidator(_contact)], ...] = ()
     language: Language = "en"
     timezone: Timezone = "UTC"
     digest: bool = False
@@ -227,10 +259,7 @@ class TenantSection(Section):
     def value(self) -> Tenant:
         """The tenant as the pure rooms know it."""
         contacts = tuple(
-            Contact(c, language=self.language)
-            if isinstance(c, str)
-            else Contact(c.address, c.role, c.language or self.language)
-            for c in self.contacts
+            Contact(c.address, c.role, c.language or self.language) for c in self.contacts
         )
         return Tenant(
             contacts=contacts,
@@ -254,8 +283,8 @@ class SupportSection(Section):
 class CatalogSection(Section):
     """Folders of the operator's own; they add to ours or replace by id."""
 
-    rules: tuple[Path, ...] = ()
-    templates: tuple[Path, ...] = ()
+    rules: tuple[FilePath, ...] = ()
+    templates: tuple[FilePath, ...] = ()
 
 
 class PolicySection(Section):
@@ -267,7 +296,7 @@ class PolicySection(Section):
     quiet_after: Duration = timedelta(days=7)
     max_age: Duration = timedelta(hours=72)
     sandbox: Literal["reply", "digest"] = "reply"
-    silences: tuple[str, ...] = ()
+    silences: tuple[Text, ...] = ()
     """Rule ids that are counted and not acted on."""
 
 

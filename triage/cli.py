@@ -1,0 +1,311 @@
+"""The commands. Answers go to standard output, everything else to standard error.
+
+Exit status: 0 done, 1 faults were found, 2 wrong use or configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from triage import demo as demonstration
+from triage.adapters.files import example_mail, read_catalog, read_templates
+from triage.catalog.check import check as check_catalog
+from triage.catalog.load import Catalog, CatalogFaults
+from triage.classify import classifier, lines, mails, pasted
+from triage.explain import explain as explanation
+from triage.ports import OutboxState, StoreError, Unit
+from triage.response.check import check as check_templates
+from triage.response.templates import Templates
+from triage.service.log import configure_log
+from triage.service.run import Service, SystemClock, open_service_store
+from triage.service.status import status as health
+from triage.service.weekly import Weekly
+from triage.settings import ConfigurationError, Settings, load
+
+app = typer.Typer(
+    help="Reads a shared support inbox, names known integration errors and acts on them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+outbox_app = typer.Typer(help="What is to be sent.", no_args_is_help=True)
+quarantine_app = typer.Typer(help="Mails that could not be read.", no_args_is_help=True)
+app.add_typer(outbox_app, name="outbox")
+app.add_typer(quarantine_app, name="quarantine")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The settings.")]
+MaybeConfig = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The settings; without, content only.")
+]
+DEFAULT_CONFIG = Path("triage.toml")
+
+
+class Format(StrEnum):
+    """How `classify` answers."""
+
+    TEXT = "text"
+    JSONL = "jsonl"
+
+
+def main() -> None:
+    """Run the command; every fault that an operator can mend is one clear message."""
+    try:
+        app()
+    except (ConfigurationError, CatalogFaults) as error:
+        _fail(*(str(fault) for fault in error.faults))
+    except (StoreError, OSError) as error:
+        _fail(str(error))
+
+
+def _fail(*messages: str) -> NoReturn:
+    for message in messages:
+        print(f"triage: {message}", file=sys.stderr)  # noqa: T201
+    sys.exit(2)
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+@contextmanager
+def _unit(config: Path) -> Iterator[Unit]:
+    """One transaction on the store that the settings name."""
+    with closing(open_service_store(load(config))) as store, store.unit() as unit:
+        yield unit
+
+
+def _catalog(settings: Settings | None) -> Catalog:
+    return read_catalog(settings.catalog.rules if settings else ())
+
+
+@app.command()
+def run(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    once: Annotated[
+        bool, typer.Option(help="Handle and send what is there now, then stop.")
+    ] = False,
+) -> None:
+    """Watch every mailbox, send, digest. SIGTERM finishes what is in flight and stops."""
+    settings = load(config)
+    configure_log(settings.log)
+    with Service.of(settings) as service:
+        good = service.once() if once else service.run_until_signal()
+    sys.exit(0 if good else 1)
+
+
+@app.command()
+def classify(
+    paths: Annotated[list[str], typer.Argument(help=".eml, mbox, Maildir, folder, or -")],
+    config: MaybeConfig = None,
+    format: Annotated[Format, typer.Option()] = Format.TEXT,  # noqa: A002 - the option's name
+) -> None:
+    """Name what each mail is, and what would be done about it."""
+    settings = load(config) if config else None
+    catalog = _catalog(settings)
+    missing = [path for path in paths if path != "-" and not Path(path).exists()]
+    if missing:
+        _fail(*(f"{path}: there is no such file or folder" for path in missing))
+    named = _mails(paths)
+    for line in lines(catalog, settings, named, as_json=format is Format.JSONL):
+        _say(line)
+
+
+def _mails(paths: Iterable[str]) -> Iterable[tuple[str, bytes]]:
+    for path in paths:
+        if path == "-":
+            yield "-", pasted(sys.stdin.buffer.read())
+        else:
+            yield from mails([Path(path)])
+
+
+@app.command()
+def explain(
+    file: Annotated[str, typer.Argument(help="One mail, or -")], config: MaybeConfig = None
+) -> None:
+    """Show why a mail is judged as it is: what was tried, what held, what would be sent to whom."""
+    settings = load(config) if config else None
+    octets = pasted(sys.stdin.buffer.read()) if file == "-" else Path(file).read_bytes()
+    _say(explanation(classifier(_catalog(settings), settings), octets))
+
+
+@app.command()
+def check(
+    config: MaybeConfig = None,
+    *,
+    schema: Annotated[bool, typer.Option(help="Print the JSON Schema of a rule.")] = False,
+) -> None:
+    """Validate rules, templates and settings, and run every entry's own tests."""
+    if schema:
+        import json  # noqa: PLC0415
+
+        from triage.catalog.load import schema as rule_schema  # noqa: PLC0415
+
+        _say(json.dumps(rule_schema(), indent=2))
+        return
+    settings = load(config) if config else None
+    catalog = _catalog(settings)
+    templates = Templates(read_templates(settings.catalog.templates if settings else ()))
+    faults = [str(fault) for fault in check_templates(templates)]
+    known = set(templates)
+    faults += [
+        str(fault)
+        for fault in check_catalog(
+            catalog, example_mail, lambda name: f"replies/en/{name}.md.j2" in known
+        )
+    ]
+    for fault in faults:
+        print(f"triage: {fault}", file=sys.stderr)  # noqa: T201
+    examples = sum(len(r.tests.matches) + len(r.tests.ignores) for r in catalog.rules.values())
+    _say(
+        f"{len(catalog.rules)} entries, {examples} examples, {len(known)} templates: "
+        f"{len(faults)} faults"
+    )
+    sys.exit(1 if faults else 0)
+
+
+@app.command()
+def digest(
+    config: Config = DEFAULT_CONFIG,
+    week: Annotated[str | None, typer.Option(help="Such as 2026-W47; else the last.")] = None,
+    *,
+    send: Annotated[bool, typer.Option(help="Send it, once per reader and week.")] = False,
+) -> None:
+    """Show or send the weekly digest."""
+    settings = load(config)
+    configure_log(settings.log)
+    with closing(open_service_store(settings)) as store:
+        templates = Templates(read_templates(settings.catalog.templates))
+        weekly = Weekly(settings, _catalog(settings), templates, store, SystemClock())
+        week, texts = weekly.texts(week)
+        _say(*texts)
+        if send:
+            print(f"triage: {weekly.send(week)} digests queued", file=sys.stderr)  # noqa: T201
+
+
+@app.command()
+def status(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    check: Annotated[bool, typer.Option(help="Exit status 1 if something stands still.")] = False,
+) -> None:
+    """Mailboxes, incidents, outbox, budgets."""
+    settings = load(config)
+    with closing(open_service_store(settings)) as store:
+        lines, faults = health(settings, store, SystemClock().now())
+    _say(*lines)
+    for fault in faults:
+        print(f"triage: {fault}", file=sys.stderr)  # noqa: T201
+    sys.exit(1 if check and faults else 0)
+
+
+@outbox_app.command("list")
+def outbox_list(
+    config: Config = DEFAULT_CONFIG,
+    state: Annotated[list[OutboxState] | None, typer.Option(help="Only these states.")] = None,
+) -> None:
+    """What was queued, newest last."""
+    with _unit(config) as unit:
+        for row in unit.outbox(state or ()):
+            error = f"  {row.error[:60]}" if row.error else ""
+            _say(
+                f"{row.id:>6} {row.state:<8} {row.audience:<7} {', '.join(row.recipients)}  "
+                f"{row.subject[:70]}{error}"
+            )
+        if (reason := unit.held()) is not None:
+            _say(f"Sending is on hold: {reason}")
+
+
+@outbox_app.command("show")
+def outbox_show(row: int, config: Config = DEFAULT_CONFIG) -> None:
+    """The message as it is or was sent."""
+    with _unit(config) as unit:
+        found = unit.outbox_row(row)
+    if found is None:
+        _fail(f"there is no message {row} in the outbox; see triage outbox list")
+    typer.echo(found.octets.decode(errors="replace"))
+
+
+@outbox_app.command("retry")
+def outbox_retry(row: int, config: Config = DEFAULT_CONFIG) -> None:
+    """Send a dead or dropped message again."""
+    with _unit(config) as unit:
+        done = unit.retry(row, SystemClock().now())
+    if not done:
+        _fail(f"message {row} is neither dead nor dropped; see triage outbox list")
+
+
+@outbox_app.command("drop")
+def outbox_drop(row: int, config: Config = DEFAULT_CONFIG) -> None:
+    """Never send a message that waits or is dead."""
+    with _unit(config) as unit:
+        done = unit.drop(row)
+    if not done:
+        _fail(f"message {row} is not waiting and not dead; see triage outbox list")
+
+
+@outbox_app.command("hold")
+def outbox_hold(
+    config: Config = DEFAULT_CONFIG,
+    reason: Annotated[str, typer.Option(help="Why, for the next person.")] = "by an operator",
+) -> None:
+    """Stop all sending at once, also after a restart, until `resume`."""
+    with _unit(config) as unit:
+        unit.hold(reason)
+
+
+@outbox_app.command("resume")
+def outbox_resume(config: Config = DEFAULT_CONFIG) -> None:
+    """Send again."""
+    with _unit(config) as unit:
+        unit.hold(None)
+
+
+@quarantine_app.command("list")
+def quarantine_list(config: Config = DEFAULT_CONFIG) -> None:
+    """What could not be read, and why."""
+    with _unit(config) as unit:
+        for row in unit.quarantined():
+            released = "released" if row.released_at else ""
+            _say(
+                f"{row.id:>6} {row.at:%Y-%m-%d %H:%M} {row.mailbox} {row.folder} uid {row.uid}  "
+                f"{row.reason} {row.detail[:60]} {released}"
+            )
+
+
+@quarantine_app.command("show")
+def quarantine_show(row: int, config: Config = DEFAULT_CONFIG) -> None:
+    """The octets of a mail, as they came."""
+    with _unit(config) as unit:
+        found = unit.quarantined(row)
+    if not found:
+        _fail(f"there is no mail {row} in quarantine; see triage quarantine list")
+    sys.stdout.buffer.write(found[0].octets)
+
+
+@quarantine_app.command("release")
+def quarantine_release(row: int, config: Config = DEFAULT_CONFIG) -> None:
+    """Mark it as dealt with by a person."""
+    with _unit(config) as unit:
+        done = unit.release(row, SystemClock().now())
+    if not done:
+        _fail(f"mail {row} is not in quarantine or was released; see triage quarantine list")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the received mails are put.")] = Path(
+        "demo-out"
+    ),
+) -> None:
+    """The whole service on an IMAP and an SMTP server of its own, with fixture mails."""
+    sys.exit(demonstration.run(folder))

@@ -1,0 +1,1 @@
+"""Verdict to Incident to Decision. Pure: `now` comes in as an argument."""

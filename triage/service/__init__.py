@@ -1,0 +1,1 @@
+"""The composition root: adapters wired to the line, loops, signals and worker processes."""

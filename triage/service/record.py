@@ -1,0 +1,225 @@
+"""One judged mail into the store: mail, incidents and pending responses in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from triage.catalog.rule import Severity
+from triage.catalog.verdict import Judgement, Outcome
+from triage.incident.detail import detail
+from triage.incident.fingerprint import fingerprint, masked
+from triage.incident.incident import Action, Case, Decision, Incident, Reason
+from triage.incident.policy import Policy, decide, repeat, repeat_interval
+from triage.mail.message import OWN_PREFIX, Kind, RawMail
+from triage.pipeline import Reading
+from triage.ports import Clock, MailRow, Unit
+from triage.response.message import Audience
+from triage.service.trouble import SUPPORT
+from triage.settings import MailboxSection, Settings
+
+
+class Recorder:
+    """Turns readings into rows: what the settings say, applied to what was sent before."""
+
+    def __init__(self, settings: Settings, policy: Policy, clock: Clock, version: str) -> None:
+        """`version` is the classifier's."""
+        self._settings, self._policy, self._clock, self._version = settings, policy, clock, version
+        self._log = structlog.get_logger()
+
+    def record(self, unit: Unit, raw: RawMail, reading: Reading, section: MailboxSection) -> None:
+        """All that follows from the mail, without effects outside the store."""
+        if unit.has_mail(raw.mailbox, raw.folder, raw.uidvalidity, raw.uid):
+            return
+        now = self._clock.now()
+        seen = unit.seen(reading.octets_sha256, reading.content_sha256)
+        row = self._row(raw, reading, section, now)
+        mail_id = unit.add_mail(row)
+        actions: tuple[Action, ...] = ()
+        if seen:
+            reason = str(Reason.NOTHING_NEW if reading.judged else reading.reason)
+        elif reading.judged:
+            reason, actions = self._cases(unit, mail_id, raw, reading, now)
+        else:
+            reason = reading.reason
+            self._not_judged(unit, raw, reading, now)
+        unit.decided(mail_id, reason, actions)
+        self._log.info(
+            "mail",
+            mailbox=raw.mailbox,
+            uid=raw.uid,
+            mail_id=mail_id,
+            verdict=row.verdict,
+            kind=row.kind,
+            rules=list(row.rules),
+            tenant=row.tenant,
+            actions=[str(action) for action in actions],
+            reason=str(reason),
+            seen_before=seen,
+            **self._addresses(reading),
+        )
+
+    def _row(
+        self, raw: RawMail, reading: Reading, section: MailboxSection, now: datetime
+    ) -> MailRow:
+        rules = (case.finding.rule for case in reading.cases if case.finding)
+        tenants = (case.authentication.tenant for case in reading.cases)
+        states = [str(case.authentication.state) for case in reading.cases]
+        shadow = self._settings.policy.shadow
+        return MailRow(
+            mailbox=raw.mailbox,
+            folder=raw.folder,
+            uidvalidity=raw.uidvalidity,
+            uid=raw.uid,
+            octets_sha256=reading.octets_sha256,
+            content_sha256=reading.content_sha256,
+            message_id=reading.mail.message_id if reading.mail else "",
+            subject=reading.mail.subject if reading.mail else "",
+            internal_date=raw.internal_date,
+            seen_at=now,
+            verdict=str(reading.outcome),
+            kind=str(reading.kind),
+            reason="",
+            actions=(),
+            tenant=next((tenant for tenant in tenants if tenant), None),
+            authenticity=states[0] if states else "none",
+            rules=tuple(dict.fromkeys(rules)),
+            classifier_version=self._version,
+            after="none" if shadow else getattr(section.after, str(reading.outcome), "none"),
+        )
+
+    def _addresses(self, reading: Reading) -> dict[str, object]:
+        if not self._settings.log.addresses or reading.mail is None:
+            return {}
+        return {"from": [address.spec for address in reading.mail.from_]}
+
+    def _not_judged(self, unit: Unit, raw: RawMail, reading: Reading, now: datetime) -> None:
+        if reading.outcome is Outcome.UNREADABLE:
+            unit.quarantine(raw, "", reading.reason, reading.why, now)
+        for report in reading.mail.reports if reading.mail else ():
+            ours = report.original_message_id.startswith(OWN_PREFIX)
+            row = unit.by_message_id(report.original_message_id) if ours else None
+            if row is None or report.action != "failed":
+                continue
+            # A forwarding server may report another address than the one that we wrote to.
+            known = report.recipient in row.recipients
+            for address in (report.recipient,) if known else row.recipients:
+                unit.mark_undeliverable(address, report.status, report.diagnostic[:300], now)
+                self._log.warning("contact_unreachable", message_id=row.message_id)
+
+    def _cases(
+        self, unit: Unit, mail_id: int, raw: RawMail, reading: Reading, now: datetime
+    ) -> tuple[str, tuple[Action, ...]]:
+        """Each case into its incident; answers the mail's reason and actions."""
+        unreachable = frozenset(one.address for one in unit.undeliverable())
+        policy = replace(self._policy, undeliverable=unreachable)
+        rules = [policy.rules[c.finding.rule] for c in reading.cases if c.finding]
+        interval = repeat_interval(rules, policy.repeat_interval)
+        old = self._too_old(raw, reading, now)
+        outcomes: list[Decision] = []
+        for judged in reading.judged:
+            for case in judged.cases:
+                decision = Decision((), (), Reason.TOO_OLD) if old else decide(case, policy)
+                incident = self._incident(unit, case, judged.judgement, raw.mailbox, now)
+                final = self._respond(unit, incident, case, decision, interval, now)
+                outcomes.append(final)
+                unit.add_occurrence(
+                    incident.id,
+                    mail_id=mail_id,
+                    at=now,
+                    reason=str(final.reason),
+                    record_ids=case.record_ids,
+                    detail={
+                        **detail(case, reading.mail, judged.judgement.tried),
+                        "reason": str(decision.reason),
+                    },
+                )
+        first = next((d for d in outcomes if d.actions), outcomes[0])
+        return str(first.reason), tuple(a for a in Action if any(a in d.actions for d in outcomes))
+
+    def _too_old(self, raw: RawMail, reading: Reading, now: datetime) -> bool:
+        # A restored folder has new internal dates, and a sender can write any Date: the older
+        # of both counts, because acting on something old does more harm than counting it.
+        dates = [raw.internal_date]
+        if reading.mail is not None and reading.mail.date is not None:
+            dates.append(reading.mail.date)
+        return now - min(dates) > self._settings.policy.max_age
+
+    def _incident(
+        self, unit: Unit, case: Case, judgement: Judgement, mailbox: str, now: datetime
+    ) -> Incident:
+        key = fingerprint(case, self._policy.rules, mailbox)
+        found = unit.open_incident(key)
+        if found is not None:
+            return found
+        rule = self._policy.rules[case.finding.rule] if case.finding else None
+        suspicious = case.outcome is Outcome.SUSPICIOUS
+        kind = "suspicious" if suspicious else str(case.notification.kind)
+        return unit.start_incident(
+            fingerprint=key,
+            tenant=case.authentication.tenant,
+            rule=rule.id if rule and not suspicious else None,
+            kind=kind,
+            title=_title(case, rule.title if rule else ""),
+            severity=_severity(case, rule.severity if rule else None),
+            at=now,
+            detail=detail(case, None, judgement.tried),
+        )
+
+    def _respond(
+        self,
+        unit: Unit,
+        incident: Incident,
+        case: Case,
+        decision: Decision,
+        interval: timedelta,
+        now: datetime,
+    ) -> Decision:
+        """Let responses wait for their time; the decision in the light of what was sent."""
+        recipients = {Action.REPLY: decision.recipients, Action.TICKET: (SUPPORT,)}
+        actions: list[Action] = []
+        reasons: list[Reason] = []
+        for action in decision.actions:
+            for recipient in recipients[action]:
+                history = unit.history(incident.id, recipient, also=case.record_ids)
+                reason = repeat(history, now, interval)
+                reasons.append(reason)
+                if reason is Reason.NOTHING_NEW:
+                    continue
+                due = now + self._settings.policy.group_wait
+                if reason is Reason.WITHIN_REPEAT_INTERVAL and history.last_response_at:
+                    due = history.last_response_at + interval
+                else:
+                    actions.append(action)
+                if not self._settings.policy.shadow:
+                    audience = Audience.REPLY if action is Action.REPLY else Audience.TICKET
+                    unit.add_pending(incident.id, audience, recipient, now, due)
+        if actions or not reasons:
+            first_again = (
+                decision.reason is Reason.FIRST_IN_INCIDENT and Reason.REPEAT_DUE in reasons
+            )
+            reason = Reason.REPEAT_DUE if first_again else decision.reason
+            return replace(decision, actions=tuple(dict.fromkeys(actions)), reason=reason)
+        return Decision((), (), reasons[0])
+
+
+def _title(case: Case, known: str) -> str:
+    if case.outcome is Outcome.SUSPICIOUS:
+        return case.authentication.why[:200]
+    if known:
+        return known
+    causes = case.notification.facts.causes
+    words = f"{causes[-1].exception}: {causes[-1].message}" if causes else case.notification.subject
+    return f"Unknown error: {masked(words) or 'without words'}"[:200]
+
+
+def _severity(case: Case, known: Severity | None) -> Severity:
+    if case.outcome is Outcome.SUSPICIOUS:
+        return Severity.MEDIUM
+    if known is not None:
+        return known
+    # Salesforce may switch the integration off after an exception that nobody knows (design 4.2).
+    ours = case.notification.kind is Kind.APEX_EXCEPTION and case.owner == "ours"
+    return Severity.HIGH if ours else Severity.MEDIUM

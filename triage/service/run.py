@@ -1,0 +1,231 @@
+"""The service: adapters wired to the line, one thread a mailbox and one that sends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from triage.adapters.connection import Password
+from triage.adapters.files import read_catalog, read_templates
+from triage.adapters.imap import ImapMailbox
+from triage.adapters.maildir import FolderMailbox, MaildirMailbox
+from triage.adapters.oauth import OAuth2, TokenSource, XOAuth2
+from triage.adapters.smtp import SmtpSender
+from triage.adapters.store import SqlStore, open_store
+from triage.adapters.workers import WorkerPool
+from triage.catalog.load import Catalog
+from triage.pipeline import CODE_VERSION, Judge, policy, world
+from triage.ports import Clock, Mailbox, Sender, Store, StoreError
+from triage.response.templates import Templates
+from triage.service.dispatch import Dispatcher
+from triage.service.intake import Intake
+from triage.service.record import Recorder
+from triage.service.weekly import Weekly
+from triage.settings import MailboxSection, OAuth2Section, Settings, SmtpSection
+from triage.settings.sections import LoginSection
+
+TICK_SECONDS = 1.0
+STOP_SECONDS = 30.0
+HOUSEKEEPING = timedelta(minutes=1)
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+        return datetime.now(UTC)
+
+
+def open_service_store(settings: Settings) -> SqlStore:
+    """The store that the settings name. Raises StoreError."""
+    return open_store(settings.store.url, clock=SystemClock())
+
+
+class Service:
+    """Everything that runs. Use it as a context manager, so that it is closed."""
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, templates: Templates, store: Store, clock: Clock
+    ) -> None:
+        """Nothing is connected yet; servers are met when it runs."""
+        self.stop = threading.Event()
+        self._settings, self._catalog, self.store, self._clock = settings, catalog, store, clock
+        self._log = structlog.get_logger()
+        self._wake = threading.Event()
+        limits = settings.limits.value
+        self._pool = WorkerPool(
+            partial(Judge, catalog, world(settings), limits),
+            settings.limits.workers,
+            limits.seconds,
+            limits.memory_octets,
+        )
+        self._sender = _sender(settings.smtp)
+        self._dispatcher = Dispatcher(settings, catalog, templates, store, self._sender, clock)
+        self.weekly = Weekly(settings, catalog, templates, store, clock)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Service:
+        """The service that the settings describe, on its own store, as its only service.
+
+        Raises ConfigurationError, CatalogFaults or StoreError.
+        """
+        catalog = read_catalog(settings.catalog.rules)
+        templates = Templates(read_templates(settings.catalog.templates))
+        store = open_service_store(settings)
+        try:
+            store.lock_service()
+            return cls(settings, catalog, templates, store, SystemClock())
+        except BaseException:
+            store.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers and close the store."""
+        self.stop.set()
+        self._pool.close()
+        self._sender.close()
+        self.store.close()
+
+    def once(self) -> bool:
+        """Handle and send what is there now; False if a mailbox failed."""
+        good = [intake.once() for intake in self._intakes()]
+        if not self._settings.policy.shadow:
+            self._dispatcher.respond(self._clock.now() + self._settings.policy.group_wait)
+            self._dispatcher.send()
+        return all(good)
+
+    def run_until_signal(self) -> bool:
+        """Run until SIGTERM or SIGINT; True when it ended in good order."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop.set())
+        return self.run()
+
+    def run(self) -> bool:
+        """Run until `stop` is set; what is in flight is finished. True when all threads ended."""
+        shadow = self._settings.policy.shadow
+        self._log.info("started", mailboxes=len(self._settings.mailboxes), shadow=shadow)
+        threads = [
+            threading.Thread(
+                target=intake.watch, args=(self.stop,), name=f"mailbox-{name}", daemon=True
+            )
+            for name, intake in zip(
+                (m.name for m in self._settings.mailboxes), self._intakes(), strict=True
+            )
+        ]
+        threads.append(threading.Thread(target=self._send, name="send", daemon=True))
+        for thread in threads:
+            thread.start()
+        while not self.stop.wait(0.2):
+            pass  # signal handlers run in this thread, between two waits
+        self._wake.set()
+        for thread in threads:
+            thread.join(STOP_SECONDS)
+        late = [thread.name for thread in threads if thread.is_alive()]
+        self._log.info("stopped", still_busy=late)
+        return not late
+
+    def _send(self) -> None:
+        """The loop that answers, sends, digests and closes incidents."""
+        housekept = datetime.min.replace(tzinfo=UTC)
+        while not self.stop.is_set():
+            try:
+                now = self._clock.now()
+                if not self._settings.policy.shadow:
+                    self._dispatcher.respond(now)
+                    self._dispatcher.send(self.stop)
+                if now - housekept >= HOUSEKEEPING:
+                    housekept = now
+                    self._housekeeping(now)
+            except StoreError as error:
+                self._log.error("store_failed", error=str(error))
+            except Exception as error:  # noqa: BLE001 - sending must not end while watching goes on
+                self._log.exception("sending_fault", error=str(error))
+            self._wake.wait(TICK_SECONDS)
+            self._wake.clear()
+
+    def _housekeeping(self, now: datetime) -> None:
+        with self.store.unit() as unit:
+            unit.close_incidents(now - self._settings.policy.quiet_after, now)
+        if not self._settings.policy.shadow:
+            self.weekly.send_due()
+
+    def _intakes(self) -> list[Intake]:
+        rules = policy(self._catalog, self._settings)
+        version = f"{self._catalog.digest}-{CODE_VERSION}"
+        recorder = Recorder(self._settings, rules, self._clock, version)
+        return [
+            Intake(
+                _mailbox(section, self._settings),
+                section,
+                self.store,
+                self._pool,
+                recorder,
+                self._clock,
+                self._wake,
+            )
+            for section in self._settings.mailboxes
+        ]
+
+
+def _mailbox(section: MailboxSection, settings: Settings) -> Mailbox:
+    limits = settings.limits.value
+    if section.path is not None and section.type == "maildir":
+        return MaildirMailbox(section.name, section.path, limits=limits)
+    if section.path is not None and section.type == "folder":
+        return FolderMailbox(section.name, section.path, limits=limits)
+    return ImapMailbox(
+        section.name,
+        section.host,
+        section.imap_port,
+        section.tls,
+        _login(section),
+        section.folder,
+        limits,
+        ca_file=str(section.ca_file) if section.ca_file else None,
+        poll_seconds=section.poll.total_seconds(),
+    )
+
+
+def _sender(section: SmtpSection) -> Sender:
+    return SmtpSender(
+        section.host,
+        section.smtp_port,
+        section.tls,
+        _login(section) if section.username else None,
+        ca_file=str(section.ca_file) if section.ca_file else None,
+    )
+
+
+def _login(section: LoginSection) -> Password | XOAuth2:
+    if section.oauth2 is None:
+        return Password(section.username, section.password())
+    return XOAuth2(section.username, TokenSource(_oauth2(section.oauth2)))
+
+
+def _oauth2(section: OAuth2Section) -> OAuth2:
+    return OAuth2(
+        section.token_url,
+        section.client_id,
+        section.client_secret(),
+        section.grant,
+        section.scope,
+        section.refresh_token(),
+    )

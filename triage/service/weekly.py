@@ -1,0 +1,135 @@
+"""The weekly digests: on schedule and by command, once per week, audience and reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+from cronsim import CronSim
+
+from triage.catalog.load import Catalog
+from triage.incident.policy import reachable_contacts
+from triage.ports import Clock, NewOutbox, OutboxState, Store, Unit
+from triage.response.digest import build, digest, digest_key, last_complete_week, week_bounds
+from triage.response.message import Audience, OutboundMessage
+from triage.response.render import RenderFault, message_id, to_octets
+from triage.response.templates import TemplateFault, Templates
+from triage.service.trouble import trouble
+from triage.settings import ConfigurationError, Settings
+from triage.tenant import Tenant
+
+SUPPORT_AUDIENCE = "support"
+
+
+class Weekly:
+    """Makes digests from the store; the same week gives the same digest at any later time."""
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, templates: Templates, store: Store, clock: Clock
+    ) -> None:
+        """Readers and schedule come from the settings."""
+        self._settings, self._catalog, self._templates = settings, catalog, templates
+        self._store, self._clock = store, clock
+        self._domain = settings.smtp.from_address.rpartition("@")[2]
+        self._log = structlog.get_logger()
+
+    def send_due(self) -> int:
+        """Queue what the schedule wants by now; answers how many. Made up for after downtime."""
+        section = self._settings.digest
+        now = self._clock.now().astimezone(ZoneInfo(section.timezone))
+        scheduled = next(CronSim(section.schedule, now + timedelta(minutes=1), reverse=True))
+        with self._store.unit() as unit:
+            first = unit.first_seen()
+        if first is None or first > scheduled:
+            return 0  # nobody watched before this time: there is no week to tell of
+        return self.send(last_complete_week(scheduled, ZoneInfo(section.timezone)))
+
+    def send(self, week: str) -> int:
+        """Queue the digests of a week for all readers that did not have it; answers how many."""
+        return sum(self._send(week, tenant, reader) for tenant, reader in self._readers())
+
+    def texts(self, week: str | None) -> tuple[str, list[str]]:
+        """The week, and its digest for each audience as text. ConfigurationError for no week."""
+        zone = ZoneInfo(self._settings.digest.timezone)
+        week = week or last_complete_week(self._clock.now(), zone)
+        try:
+            week_bounds(week, zone)
+        except ValueError as error:
+            raise ConfigurationError([f"--week: {error}"]) from error
+        audiences = dict(self._readers()) or {None: SUPPORT_AUDIENCE}
+        with self._store.unit() as unit:
+            messages = [self._message(unit, week, t, reader) for t, reader in audiences.items()]
+        return week, [f"{message.subject}\n\n{message.text}" for message in messages]
+
+    def _readers(self) -> Iterator[tuple[Tenant | None, str]]:
+        """Each audience and reader; None is support."""
+        for address in self._settings.digest.recipients:
+            yield None, address
+        for tenant in self._settings.all_tenants():
+            if tenant.digest:
+                for address in reachable_contacts(tenant, ()):
+                    yield tenant, address
+
+    def _send(self, week: str, tenant: Tenant | None, reader: str) -> bool:
+        audience = tenant.name if tenant else SUPPORT_AUDIENCE
+        key = digest_key(week, audience, reader)
+        now = self._clock.now()
+        with self._store.unit() as unit:
+            if unit.has_key(key):
+                return False
+            try:
+                message = self._message(unit, week, tenant, reader)
+                octets = to_octets(message, date=now)
+            except (TemplateFault, RenderFault) as fault:
+                words = f"The digest of {week} for {reader} could not be made: {fault}"
+                trouble(unit, self._settings, f"digest {week}", "Digest not made", words, now)
+                self._log.error("digest_not_rendered", week=week, error=str(fault))
+                return False
+            queued = unit.enqueue(
+                NewOutbox(
+                    key,
+                    Audience.DIGEST,
+                    tenant.name if tenant else None,
+                    self._settings.smtp.bounce_address,
+                    message.to,
+                    message.message_id,
+                    message.subject,
+                    octets,
+                ),
+                now,
+            )
+        self._log.info("digest_queued", week=week, audience=audience)
+        return queued
+
+    def _message(
+        self, unit: Unit, week: str, tenant: Tenant | None, reader: str
+    ) -> OutboundMessage:
+        section = self._settings.digest
+        zone = ZoneInfo(tenant.timezone if tenant else section.timezone)
+        start, end = week_bounds(week, zone)
+        earlier = start - timedelta(days=8)  # the week before, however long its days are
+        content = build(
+            week,
+            timezone=zone,
+            audience=tenant,
+            occurrences=unit.occurrences_between(earlier, end),
+            incidents=unit.incidents_between(start, end),
+            mails=unit.mails_between(start, end),
+            rules=self._catalog.rules,
+            undeliverable=unit.undeliverable(),
+            quarantined=sum(start <= row.at < end for row in unit.quarantined()),
+            waiting=len(unit.pending()) + len(unit.outbox((OutboxState.PENDING,))),
+            dead=len(unit.outbox((OutboxState.DEAD,))),
+        )
+        audience = tenant.name if tenant else SUPPORT_AUDIENCE
+        return digest(
+            content,
+            recipient=reader,
+            from_=self._settings.smtp.from_,
+            templates=self._templates,
+            message_id=message_id(reader, digest_key(week, audience, reader), 0, self._domain),
+            timezone=zone,
+            language=tenant.language if tenant else section.language,
+        )
