@@ -5,6 +5,7 @@ Exit status: 0 done, 1 faults were found, 2 wrong use or configuration.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +19,7 @@ from triage import demo as demonstration
 from triage.adapters.files import example_mail, read_catalog, read_templates
 from triage.catalog.check import check as check_catalog
 from triage.catalog.load import Catalog, CatalogFaults
+from triage.catalog.rule import schema as rule_schema
 from triage.classify import classifier, lines, mails, pasted
 from triage.explain import explain as explanation
 from triage.ports import OutboxState, StoreError, Unit
@@ -146,10 +148,6 @@ def check(
 ) -> None:
     """Validate rules, templates and settings, and run every entry's own tests."""
     if schema:
-        import json  # noqa: PLC0415
-
-        from triage.catalog.load import schema as rule_schema  # noqa: PLC0415
-
         _say(json.dumps(rule_schema(), indent=2))
         return
     settings = load(config) if config else None

@@ -283,6 +283,11 @@ class Unit(Protocol):
     def mailbox(self, name: str) -> MailboxRow | None: ...
     def mailboxes(self) -> Sequence[MailboxRow]: ...
     def save_mailbox(self, row: MailboxRow) -> None: ...
+    def attempts(
+        self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]
+    ) -> Mapping[int, int]:
+        """How often each of these UIDs was attempted; those never attempted are left out."""
+
     def count_attempt(
         self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]
     ) -> Mapping[int, int]:

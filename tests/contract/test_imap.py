@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 import time
@@ -179,9 +180,31 @@ def test_a_password_that_the_server_repeats_is_not_shown() -> None:
     assert "hunter2" not in repr(error.__cause__)
 
 
+def test_a_message_with_the_password_that_the_server_repeats_is_not_shown() -> None:
+    login = Password("errors", "hünter2")
+
+    def repeat(line: Line, tag: bytes, _: bytes) -> None:
+        line.say(b"+ ")
+        line.say(tag + b" BAD unknown command " + line.read())
+
+    plain = said(b"* CAPABILITY IMAP4rev1 AUTH=PLAIN")
+    with Script(imap_part(CAPABILITY=plain, AUTHENTICATE=repeat)) as server:
+        error = refusal(scripted(server.port, login).connect)
+    assert base64.b64encode(login.plain()).decode() not in str(error)
+    assert "unknown command ***" in str(error)
+
+
+@pytest.mark.parametrize("password", ["two\r\nA1 NOOP", "nul\0", "grüße"])
+def test_a_password_that_is_no_plain_text_never_becomes_a_command(password: str) -> None:
+    with Script(imap_part(LOGIN=said(result=b"NO should not come"))) as server:
+        error = refusal(scripted(server.port, Password("errors", password)).connect)
+    assert "takes no password" in str(error)
+
+
+@pytest.mark.parametrize("command", ["LOGIN", "SELECT"])
 @pytest.mark.parametrize("code", [b"[UNAVAILABLE]", b"[INUSE]", b"[LIMIT]"])
-def test_a_login_refused_for_now_is_tried_again_soon(code: bytes) -> None:
-    with Script(imap_part(LOGIN=said(result=b"NO " + code + b" later"))) as server:
+def test_what_is_refused_for_now_is_tried_again_soon(command: str, code: bytes) -> None:
+    with Script(imap_part(**{command: said(result=b"NO " + code + b" later")})) as server:
         assert not refusal(scripted(server.port).connect).permanent
 
 

@@ -122,6 +122,16 @@ def test_attempts_are_counted_each_until_the_mail_is_recorded(store: SqlStore) -
     assert count(1, 2, 3) == {1: 2, 2: 1, 3: 2}
 
 
+def test_attempts_are_told_without_being_counted(store: SqlStore) -> None:
+    with store.unit() as unit:
+        unit.count_attempt("support", "INBOX", 1, [3, 4])
+        unit.count_attempt("support", "INBOX", 1, [4])
+    for _ in range(2):
+        with store.unit() as unit:
+            assert unit.attempts("support", "INBOX", 1, [3, 4, 5]) == {3: 1, 4: 2}
+            assert unit.attempts("support", "INBOX", 2, [3]) == {}
+
+
 def test_many_attempts_are_counted_in_one_call(store: SqlStore) -> None:
     with store.unit() as unit:
         counted = unit.count_attempt("support", "INBOX", 1, range(1, 2001))

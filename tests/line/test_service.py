@@ -159,7 +159,8 @@ def test_a_mail_that_comes_while_it_idles_is_answered_and_sigterm_stops_it(world
     message = world.smtp.messages()[0][1]
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["X-Auto-Response-Suppress"] == "All"
-    assert "northwind.lightning.force.com/lightning/r/500" in message.get_body(("plain",)).get_content()
+    text = message.get_body(("plain",)).get_content()
+    assert "northwind.lightning.force.com/lightning/r/500" in text
 
 
 def test_in_shadow_nothing_is_sent_moved_or_flagged_and_leaving_it_sends_nothing_old(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import imaplib
 import ssl
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from triage.ports import FolderState, MailboxError, Stop
 
 _LOGOUT_SECONDS = 3.0
 _PASSING_CODES = ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]")
-"""Reasons for which a login is refused now and perhaps not later (RFC 5530)."""
+"""Reasons for which a server refuses now and perhaps not later (RFC 5530)."""
 
 
 class _LoginRefusedError(Exception):
@@ -114,24 +115,26 @@ class ImapMailbox:
         if wire.state == "AUTH":  # PREAUTH: the server knows us already
             return
         login, offered = self._login, wire.capabilities
+        message = login.bearer() if isinstance(login, XOAuth2) else login.plain()
         try:
             match login:
+                case XOAuth2() if "AUTH=XOAUTH2" in offered:
+                    _sasl(wire, "XOAUTH2", message)
                 case XOAuth2():
-                    if "AUTH=XOAUTH2" not in offered:
-                        raise self._useless("the server offers no XOAUTH2; use a password")
-                    _sasl(wire, "XOAUTH2", login.bearer())
+                    raise self._useless("the server offers no XOAUTH2; use a password")
                 case Password() if "LOGINDISABLED" not in offered and _is_plain(login):
                     wire.login(_quoted(login.username), login.password)
                 case Password() if "AUTH=PLAIN" in offered:
-                    _sasl(wire, "PLAIN", login.plain())
+                    _sasl(wire, "PLAIN", message)
                 case Password():
                     raise self._useless("the server takes no password; check `tls` or use `oauth2`")
         except imaplib.IMAP4.abort:
             raise
         except imaplib.IMAP4.error as error:
-            secret = login.password if isinstance(login, Password) else ""
+            password = login.password if isinstance(login, Password) else ""
+            said = _said(error, password, base64.b64encode(message).decode())
             # `from None`: what imaplib raised may hold what was sent.
-            raise _LoginRefusedError(_said(error, secret)) from None
+            raise _LoginRefusedError(said) from None
 
     def _useless(self, why: str) -> MailboxError:
         return MailboxError(f"mailbox {self.name}: logging in: {why}", permanent=True)
@@ -303,13 +306,13 @@ class ImapMailbox:
                 return str(error), error.permanent
             case _LoginRefusedError():
                 said = str(error)
-                passing = any(code in said for code in _PASSING_CODES)
                 advice = "the token" if isinstance(self._login, XOAuth2) else "the password"
-                return f"login refused: {said}; check `username` and {advice}", not passing
+                return f"login refused: {said}; check `username` and {advice}", _lasts(said)
             case imaplib.IMAP4.abort():
                 return f"the server hung up ({printable(bye) or _said(error)})", False
             case imaplib.IMAP4.error() | MailRefusedError():
-                return f"the server refused: {_said(error)}", permanent
+                said = _said(error)
+                return f"the server refused: {said}", permanent and _lasts(said)
             case OSError():
                 return connection_fault(error, self._host, self._port)
             case _:
@@ -322,9 +325,14 @@ def _sasl(wire: Wire, mechanism: str, message: bytes) -> None:
     wire.authenticate(mechanism, lambda _: next(answers, b""))
 
 
+def _lasts(said: str) -> bool:
+    return not any(code in said for code in _PASSING_CODES)
+
+
 def _is_plain(login: Password) -> bool:
-    """Whether LOGIN can carry it; imaplib knows ASCII only there."""
-    return (login.username + login.password).isascii()
+    """Whether LOGIN can carry it: imaplib knows ASCII only there, and checks for no line end."""
+    text = login.username + login.password
+    return text.isascii() and text.isprintable()
 
 
 def _quoted(text: str) -> str:
@@ -338,10 +346,10 @@ def _portions(uids: Sequence[int]) -> Iterator[list[int]]:
         yield list(uids[at : at + UIDS_PER_COMMAND])
 
 
-def _said(error: Exception, secret: str = "") -> str:
+def _said(error: Exception, *secrets: str) -> str:
     """What the server said; imaplib hands on octets, or their repr."""
     said = error.args[0] if error.args else ""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
     if text.startswith(("b'", 'b"')):
         text = text[2:-1]
-    return printable(text, secret)
+    return printable(text, *secrets)

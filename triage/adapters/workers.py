@@ -63,6 +63,14 @@ class WorkerPool:
         finally:
             self._free.put(worker)
 
+    def prepare(self) -> None:
+        """Start a worker if none runs. Raises OSError when that is not possible."""
+        worker = self._free.get()
+        try:
+            worker.start()
+        finally:
+            self._free.put(worker)
+
     def close(self) -> None:
         """Finish the jobs in flight, drop those that wait, end all workers."""
         self._threads.shutdown(wait=True, cancel_futures=True)
@@ -81,7 +89,7 @@ class _Worker:
         self._pipe: Connection | None = None
 
     def ask(self, job: tuple[Any, ...]) -> Any:
-        pipe = self._pipe or self._start()
+        pipe = self.start()
         answer: Any = WorkerDied("limit_worker")
         with contextlib.suppress(EOFError, OSError):
             pipe.send(job)
@@ -90,7 +98,10 @@ class _Worker:
             self.kill()
         return answer
 
-    def _start(self) -> Connection:
+    def start(self) -> Connection:
+        """The pipe to a living process."""
+        if self._pipe is not None:
+            return self._pipe
         here, there = self._context.Pipe()
         process = self._context.Process(
             target=_serve, args=(there, self._build, self._seconds, self._memory), daemon=True

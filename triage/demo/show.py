@@ -24,7 +24,7 @@ def table_of(rows: Sequence[tuple[str, MailRow]]) -> Table:
         table.add_column(name, overflow="fold")
     shown: dict[tuple[str, ...], int] = {}
     for name, row in rows:
-        cells = (
+        cells: tuple[str, ...] = (
             name.removesuffix(".eml"),
             row.verdict,
             "\n".join(row.rules),

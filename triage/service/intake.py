@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time
 from hashlib import sha256
@@ -52,7 +52,7 @@ class Intake:
             try:
                 for _ in self._session(stop):
                     failures = 0
-            except (MailboxError, StoreError) as error:
+            except (MailboxError, StoreError, OSError) as error:
                 self._failed(error)
             except Exception as error:  # noqa: BLE001 - see below
                 # Whatever it was: a mailbox that nobody watches any more is the worst outcome.
@@ -70,7 +70,7 @@ class Intake:
             self._file(row)
             while self._batch(row):
                 row = self._row(row)
-        except (MailboxError, StoreError) as error:
+        except (MailboxError, StoreError, OSError) as error:
             self._failed(error)
             return False
         finally:
@@ -175,32 +175,43 @@ class Intake:
                     self._recorder.record(unit, raw, broken, self._section)
 
     def _judge(self, raws: Sequence[RawMail]) -> list[Reading]:
-        """The verdict on each mail. The attempts are durable before the work begins."""
-        readings: dict[int, Reading] = {}
-        waiting = list(raws)
-        while waiting:
-            attempts = self._count_attempts(waiting)
-            for raw in waiting:
-                if attempts[raw.uid] > ATTEMPTS:
-                    readings[raw.uid] = _poisoned(raw, "limit_attempts")
-            waiting = [raw for raw in waiting if raw.uid not in readings]
-            jobs = [(raw.octets, self._section.trust, raw.truncated) for raw in waiting]
-            for raw, answer in zip(waiting, self._pool.run(jobs), strict=True):
-                if not isinstance(answer, WorkerDied):
-                    readings[raw.uid] = answer
-                elif attempts[raw.uid] >= ATTEMPTS:
-                    readings[raw.uid] = _poisoned(raw, answer.reason)
-                else:
-                    self._log.warning("worker_died", uid=raw.uid, reason=answer.reason)
-            waiting = [raw for raw in waiting if raw.uid not in readings]
+        """The verdict on each mail; an attempt is durable before the work on it begins.
+
+        Mails that were met before, and not recorded, are judged one at a time: whoever kills the
+        service in the middle of a batch counts against one mail, not against all of them. Raises
+        OSError when no worker can be started, before anything is counted.
+        """
+        self._pool.prepare()
+        with self._store.unit() as unit:
+            met = unit.attempts(*_place(raws), [raw.uid for raw in raws]) if raws else {}
+        fresh = [raw for raw in raws if raw.uid not in met]
+        readings = self._attempt(fresh)
+        for raw in raws:
+            while raw.uid not in readings:
+                readings |= self._attempt([raw])
         return [readings[raw.uid] for raw in raws]
 
-    def _count_attempts(self, raws: Sequence[RawMail]) -> Mapping[int, int]:
-        first = raws[0]
+    def _attempt(self, raws: Sequence[RawMail]) -> dict[int, Reading]:
+        """Judge once; a mail whose worker died is missing, until its attempts are used up."""
+        if not raws:
+            return {}
         with self._store.unit() as unit:
-            return unit.count_attempt(
-                first.mailbox, first.folder, first.uidvalidity, [raw.uid for raw in raws]
-            )
+            attempts = unit.count_attempt(*_place(raws), [raw.uid for raw in raws])
+        readings = {
+            raw.uid: _poisoned(raw, "limit_attempts")
+            for raw in raws
+            if attempts[raw.uid] > ATTEMPTS
+        }
+        work = [raw for raw in raws if raw.uid not in readings]
+        jobs = [(raw.octets, self._section.trust, raw.truncated) for raw in work]
+        for raw, answer in zip(work, self._pool.run(jobs), strict=True):
+            if not isinstance(answer, WorkerDied):
+                readings[raw.uid] = answer
+            elif attempts[raw.uid] == ATTEMPTS:
+                readings[raw.uid] = _poisoned(raw, answer.reason)
+            else:
+                self._log.warning("worker_died", uid=raw.uid, reason=answer.reason)
+        return readings
 
     def _file(self, row: MailboxRow) -> None:
         """Move and flag what is due; it stays due until the server has confirmed."""
@@ -230,6 +241,10 @@ class Intake:
                     unit.save_mailbox(replace(row, error=str(error)[:500]))
         except StoreError as worse:
             self._log.error("store_failed", error=str(worse))
+
+
+def _place(raws: Sequence[RawMail]) -> tuple[str, str, int]:
+    return raws[0].mailbox, raws[0].folder, raws[0].uidvalidity
 
 
 def _poisoned(raw: RawMail, reason: str) -> Reading:

@@ -28,6 +28,12 @@ _COUNT_ATTEMPT = on_both(
         .returning(attempts.c.uid, attempts.c.attempts)
     )
 )
+_ATTEMPTS = select(attempts.c.uid, attempts.c.attempts).where(
+    attempts.c.mailbox == bindparam("mailbox"),
+    attempts.c.folder == bindparam("folder"),
+    attempts.c.uidvalidity == bindparam("uidvalidity"),
+    attempts.c.uid.in_(bindparam("uids", expanding=True)),
+)
 _CLEAR_ATTEMPTS = delete(attempts).where(
     attempts.c.mailbox == bindparam("mailbox"),
     attempts.c.folder == bindparam("folder"),
@@ -81,6 +87,13 @@ class MailRows(Rows):
     def save_mailbox(self, row: MailboxRow) -> None:
         """Replace what is known of it."""
         self._run(_SAVE_MAILBOX, {column.name: getattr(row, column.name) for column in _MAILBOX})
+
+    def attempts(
+        self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]
+    ) -> Mapping[int, int]:
+        """How often each of these UIDs was attempted; those never attempted are left out."""
+        place = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity}
+        return {row.uid: row.attempts for row in self._run(_ATTEMPTS, place | {"uids": list(uids)})}
 
     def count_attempt(
         self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]

@@ -1,0 +1,220 @@
+"""What a job may do to a worker, and what the others notice of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from triage.adapters.workers import WorkerDied, WorkerPool
+
+SECONDS = 0.4
+MEMORY = 64 * 1024 * 1024
+
+
+def do(what: str, *with_: object) -> object:
+    """The job of these tests, in the worker."""
+    match what:
+        case "echo":
+            return with_[0]
+        case "who":
+            return os.getpid()
+        case "hang":
+            time.sleep(60)
+        case "spin":
+            while True:
+                pass
+        case "exit":
+            os._exit(0)
+        case "leave":
+            sys.exit(3)
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "raise":
+            raise RuntimeError("a fault in the code")
+        case "eat":
+            return len(bytearray(10 * MEMORY))
+        case "answer_too_much":
+            return [bytes([n % 256]) * 1_000_000 for n in range(40)]
+        case "lambda":
+            return lambda: None
+    return None
+
+
+def build() -> Callable[..., object]:
+    return do
+
+
+def build_that_fails() -> Callable[..., object]:
+    raise RuntimeError("the catalog cannot be read")
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[WorkerPool]:
+    """One pool for the tests that only ask; every test leaves it able to answer."""
+    opened = WorkerPool(build, 1, SECONDS, MEMORY)
+    yield opened
+    opened.close()
+
+
+def reason(answer: object) -> str:
+    assert isinstance(answer, WorkerDied)
+    return answer.reason
+
+
+def test_answers_come_in_the_order_of_the_jobs() -> None:
+    pool = WorkerPool(build, 2, 5, MEMORY)
+    jobs = [("echo", number) for number in range(40)]
+    assert pool.run(jobs) == list(range(40))
+    pool.close()
+
+
+def test_no_jobs_have_no_answers(shared: WorkerPool) -> None:
+    assert shared.run([]) == []
+
+
+def test_a_worker_that_did_well_is_asked_again(shared: WorkerPool) -> None:
+    first, second = shared.run([("who",), ("who",)])
+    assert first == second != os.getpid()
+
+
+@pytest.mark.parametrize("how", ["hang", "spin"])
+def test_a_job_that_hangs_is_killed_in_time_and_the_next_is_answered(
+    shared: WorkerPool, how: str
+) -> None:
+    shared.run([("echo", "warm")])
+    before = time.monotonic()
+    hung, next_ = shared.run([(how,), ("echo", "next")])
+    assert reason(hung) == "limit_seconds"
+    assert next_ == "next"
+    assert time.monotonic() - before < SECONDS + 2
+
+
+@pytest.mark.parametrize("how", ["exit", "leave", "crash", "raise"])
+def test_a_job_that_ends_its_process_costs_only_its_own_answer(
+    shared: WorkerPool, how: str
+) -> None:
+    before, ended, after = shared.run([("echo", 1), (how,), ("echo", 2)])
+    assert (before, reason(ended), after) == (1, "limit_worker", 2)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is bounded on Linux only")
+def test_a_job_that_eats_memory_is_stopped_by_name(shared: WorkerPool) -> None:
+    eaten, next_ = shared.run([("eat",), ("echo", "next")])
+    assert (reason(eaten), next_) == ("limit_memory", "next")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is bounded on Linux only")
+def test_an_answer_too_large_to_be_packed_is_stopped_by_name_too(shared: WorkerPool) -> None:
+    large, next_ = shared.run([("answer_too_much",), ("echo", "next")])
+    assert (reason(large), next_) == ("limit_memory", "next")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is bounded on Linux only")
+def test_a_worker_that_ran_out_of_memory_is_replaced(shared: WorkerPool) -> None:
+    # What it still holds would be counted against the next mail.
+    before, _, after = shared.run([("who",), ("eat",), ("who",)])
+    assert before != after
+
+
+def test_an_answer_that_cannot_be_pickled_does_not_hang(shared: WorkerPool) -> None:
+    unpicklable, next_ = shared.run([("lambda",), ("echo", "next")])
+    assert (reason(unpicklable), next_) == ("limit_worker", "next")
+
+
+def test_large_octets_pass_both_ways(shared: WorkerPool) -> None:
+    octets = b"x" * 5_000_000
+    assert shared.run([("echo", octets)]) == [octets]
+
+
+def test_a_build_that_fails_is_no_fault_of_the_mail() -> None:
+    # As WorkerDied it would be counted, and every mail quarantined for a broken installation.
+    pool = WorkerPool(build_that_fails, 1, SECONDS, MEMORY)
+    with pytest.raises(OSError, match="no worker process can be started"):
+        pool.run([("echo", 1)])
+    pool.close()
+
+
+def test_one_hanging_job_does_not_keep_the_others_waiting() -> None:
+    pool = WorkerPool(build, 2, 1, MEMORY)
+    pool.run([("echo", 1), ("echo", 2)])
+    hanging = threading.Thread(target=pool.run, args=([("hang",)],))
+    hanging.start()
+    before = time.monotonic()
+    assert pool.run([("echo", 3), ("echo", 4)]) == [3, 4]
+    assert time.monotonic() - before < 0.8
+    hanging.join()
+    pool.close()
+
+
+def test_closing_ends_the_workers() -> None:
+    pool = WorkerPool(build, 1, SECONDS, MEMORY)
+    [worker] = pool.run([("who",)])
+    pool.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
+def test_closing_a_pool_that_was_never_asked_and_closing_twice_do_nothing() -> None:
+    pool = WorkerPool(build, 2, SECONDS, MEMORY)
+    pool.close()
+    pool.close()
+    with pytest.raises(RuntimeError):
+        pool.run([("echo", 1)])
+
+
+def test_a_signal_to_the_whole_group_leaves_the_job_in_flight_alone(shared: WorkerPool) -> None:
+    # Service managers send SIGTERM to every process; what is in flight is finished first.
+    [worker] = shared.run([("who",)])
+    os.kill(worker, signal.SIGTERM)
+    os.kill(worker, signal.SIGINT)
+    assert shared.run([("who",)]) == [worker]
+
+
+def test_a_worker_that_hangs_does_not_outlive_a_service_that_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "service.py"
+    script.write_text(_SERVICE, encoding="utf-8")
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as service:
+        assert service.stdout is not None
+        worker = int(service.stdout.readline())
+        time.sleep(0.2)  # the job that hangs has begun
+        service.kill()
+    deadline = time.monotonic() + 5
+    while _lives(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _lives(worker)
+
+
+def _lives(process: int) -> bool:
+    """Whether it runs; one that ended and that nobody has asked for counts as ended."""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+_SERVICE = """
+import os, time
+from triage.adapters.workers import WorkerPool
+
+def do(hang):
+    while hang:
+        pass
+    return os.getpid()
+
+def build():
+    return do
+
+if __name__ == "__main__":
+    pool = WorkerPool(build, 1, 0.6, 64 * 1024 * 1024)
+    print(*pool.run([(False,)]), flush=True)
+    pool.run([(True,)])
+"""
+
