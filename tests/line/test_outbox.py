@@ -1,0 +1,332 @@
+"""Mails in, outbox out: what is said to whom, when again, and what is held back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from triage.adapters.files import read_catalog, read_templates
+from triage.adapters.store import SqlStore, open_store
+from triage.catalog.load import Catalog
+from triage.mail.message import RawMail
+from triage.pipeline import Judge, world
+from triage.pipeline import policy as policy_of
+from triage.ports import Fault, OutboxState, SendError
+from triage.response.templates import Templates
+from triage.service.dispatch import Dispatcher
+from triage.service.record import Recorder
+from triage.service.weekly import Weekly
+from triage.settings import Settings, load, shipped
+
+EMAILS = shipped("fixtures") / "emails"
+QUEUE = "agent_connect/employee_is_queue-01.eml"
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@cache
+def catalog() -> Catalog:
+    return read_catalog()
+
+
+@cache
+def templates() -> Templates:
+    return Templates(read_templates())
+
+
+class Hands:
+    """A clock that a test moves, and a sender that keeps or refuses what it is given."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+        self.sent: list[EmailMessage] = []
+        self.refusal: SendError | None = None
+
+    def now(self) -> datetime:
+        return self.time
+
+    def send(self, octets: bytes, sender: str, recipients: Sequence[str]) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        assert sender == "errors+bounce@example.com"
+        message = message_from_bytes(octets, EmailMessage, policy=policy.SMTP)
+        assert message["To"] == ", ".join(recipients)
+        self.sent.append(message)
+
+    def close(self) -> None:
+        self.sent.clear()
+
+
+class Line:
+    """The line without network: reads fixtures at any time, answers into a real outbox."""
+
+    def __init__(self, store: SqlStore, settings: Settings, hands: Hands) -> None:
+        self.store, self.settings, self.hands = store, settings, hands
+        self._judge = Judge(catalog(), world(settings))
+        rules = policy_of(catalog(), settings)
+        self._recorder = Recorder(settings, rules, hands, self._judge.version)
+        self.dispatcher = Dispatcher(settings, catalog(), templates(), store, hands, hands)
+        self.weekly = Weekly(settings, catalog(), templates(), store, hands)
+        self._uid = 0
+
+    def read(self, name: str, *changes: tuple[bytes, bytes]) -> str:
+        """Take in a mail as if it came now; answers the reason."""
+        self._uid += 1
+        octets = (EMAILS / name).read_bytes()
+        stamp = self.hands.time.strftime("%a, %d %b %Y %H:%M:%S +0000").encode()
+        head, _, rest = octets.partition(b"\nDate: ")
+        octets = head + b"\nDate: " + stamp + b"\n" + rest.partition(b"\n")[2]
+        for old, new in changes:
+            assert old in octets
+            octets = octets.replace(old, new)
+        section = self.settings.mailboxes[0]
+        raw = RawMail("support", "INBOX", 1, self._uid, self.hands.time, octets)
+        with self.store.unit() as unit:
+            reading = self._judge(octets, section.trust)
+            self._recorder.record(unit, raw, reading, section)
+        with self.store.unit() as unit:
+            rows = unit.mails_between(NOON - timedelta(days=9), self.hands.time + timedelta(days=9))
+        return next(row.reason for row in rows if row.uid == self._uid)
+
+    def later(self, **passed: float) -> list[EmailMessage]:
+        """Let time pass, and answer what was sent then."""
+        self.hands.time += timedelta(**passed)
+        before = len(self.hands.sent)
+        self.dispatcher.respond(self.hands.time)
+        self.dispatcher.send()
+        return self.hands.sent[before:]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[object]:
+    stores: list[SqlStore] = []
+
+    def line(*changes: tuple[str, str]) -> Line:
+        text = (shipped("fixtures") / "triage.toml").read_text()
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        config = tmp_path / "triage.toml"
+        config.write_text(text)
+        hands = Hands()
+        store = open_store(f"sqlite:///{tmp_path / 'triage.db'}", clock=hands)
+        stores.append(store)
+        return Line(store, load(config), hands)
+
+    yield line
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def line(make) -> Line:
+    return make()
+
+
+def to(messages: list[EmailMessage]) -> list[str]:
+    return sorted(str(message["To"]) for message in messages)
+
+
+def text(message: EmailMessage) -> str:
+    part = message.get_body(("plain",))
+    assert part is not None
+    return part.get_content()
+
+
+def _other_record(name: str = "5008x00000Zz9ZzAAJ") -> tuple[bytes, bytes]:
+    octets = (EMAILS / QUEUE).read_bytes()
+    start = octets.index(b"/500") + 1
+    return octets[start : start + 18], name.encode()
+
+
+def test_nothing_is_sent_before_group_wait_has_passed(line: Line) -> None:
+    assert line.read(QUEUE) == "first_in_incident"
+    assert line.later(seconds=29) == []
+    assert to(line.later(seconds=2)) == ["priya@northwind.example"]
+
+
+def test_a_storm_is_one_mail(line: Line) -> None:
+    for number in range(50):
+        line.read(QUEUE, (b"Message-ID: <", b"Message-ID: <%d." % number))
+    messages = line.later(minutes=1)
+    assert to(messages) == ["priya@northwind.example"]
+    assert "50" in text(messages[0])
+
+
+def test_several_causes_for_one_person_are_one_mail_with_a_section_each(line: Line) -> None:
+    line.read(QUEUE)
+    line.read("agent_connect/missing_customer_email-01.eml")
+    line.read("salesforce/cpu_time_limit-01.eml")
+    (message,) = line.later(minutes=1)
+    words = text(message)
+    assert words.index("CPU time limit") < words.index("is a queue")
+    assert "no e-mail address" in words
+
+
+def test_the_same_octets_again_are_acted_on_once(line: Line) -> None:
+    line.read(QUEUE)
+    assert line.read(QUEUE) == "nothing_new"
+    assert len(line.later(minutes=1)) == 1
+
+
+def test_a_repeat_without_new_records_is_not_told_again(line: Line) -> None:
+    line.read(QUEUE)
+    line.later(minutes=1)
+    line.later(days=2)
+    assert line.read(QUEUE) == "nothing_new"
+    assert line.later(days=2) == []
+
+
+def test_new_records_wait_for_the_repeat_interval_and_then_come_as_new(line: Line) -> None:
+    line.read(QUEUE)
+    (first,) = line.later(minutes=1)
+    line.later(hours=1)
+    assert line.read(QUEUE, _other_record()) == "within_repeat_interval"
+    assert line.later(hours=20) == []
+    (second,) = line.later(hours=4)
+    assert "5008x00000Zz9ZzAAJ" in text(second)
+    assert "(new)" in text(second)
+    assert second["References"] == first["Message-ID"]
+    assert second["Message-ID"] != first["Message-ID"]
+
+
+def test_after_the_interval_new_records_are_told_at_once(line: Line) -> None:
+    line.read(QUEUE)
+    line.later(minutes=1)
+    line.later(hours=25)
+    assert line.read(QUEUE, _other_record()) == "repeat_due"
+    assert len(line.later(minutes=1)) == 1
+
+
+def test_an_incident_closes_when_quiet_and_the_next_mail_opens_a_new_episode(line: Line) -> None:
+    line.read(QUEUE)
+    line.later(minutes=1)
+    line.hands.time += timedelta(days=8)
+    with line.store.unit() as unit:
+        assert unit.close_incidents(line.hands.time - timedelta(days=7), line.hands.time) == 1
+    assert line.read(QUEUE) == "first_in_incident"
+    assert len(line.later(minutes=1)) == 1
+
+
+def test_old_mail_is_recorded_and_never_answered(line: Line) -> None:
+    date = line.hands.time.strftime("%a, %d %b %Y").encode()
+    assert line.read(QUEUE, (date, b"Thu, 12 Nov 2026")) == "too_old"
+    assert line.later(days=3) == []
+
+
+def test_an_unknown_exception_is_one_ticket_however_often_it_comes(line: Line) -> None:
+    for number in range(20):
+        line.read(
+            "salesforce/unknown_exception-01.eml",
+            (b"Message-ID: <", b"Message-ID: <%d." % number),
+        )
+    assert to(line.later(minutes=1)) == ["team@example.com"]
+
+
+def test_one_forger_makes_one_ticket_and_no_reply(line: Line) -> None:
+    for number in range(20):
+        record = b"5008x00000Fg%dAa" % (number + 10)
+        octets = (EMAILS / "forged/lookalike_domain-01.eml").read_bytes()
+        start = octets.index(b"/500") + 1
+        line.read("forged/lookalike_domain-01.eml", (octets[start : start + 15], record[:15]))
+    messages = line.later(minutes=1)
+    assert to(messages) == ["team@example.com"]
+    assert "https://northwind" not in text(messages[0])
+
+
+def test_a_silenced_rule_is_counted_and_not_acted_on(make) -> None:
+    line = make(
+        ("shadow = false", 'shadow = false\nsilences = ["agent_connect/employee_is_queue"]')
+    )
+    assert line.read(QUEUE) == "silenced"
+    assert line.later(days=1) == []
+
+
+def test_a_used_up_budget_holds_replies_back_until_it_is_free_and_tells_support(make) -> None:
+    line = make(("[digest]", '[budgets]\nper_recipient = "1/d"\n\n[digest]'))
+    line.read(QUEUE)
+    assert to(line.later(minutes=1)) == ["priya@northwind.example"]
+    line.read("agent_connect/missing_customer_email-01.eml")
+    assert line.later(minutes=1) == []
+    (notice,) = line.later(minutes=1)
+    assert notice["To"] == "team@example.com"
+    assert "per_recipient" in text(notice)
+    assert to(line.later(hours=25)) == ["priya@northwind.example"]
+
+
+def test_a_forward_is_answered_to_that_person_only_and_threaded(line: Line) -> None:
+    line.read("forwarded/outlook_en-01.eml")
+    (message,) = line.later(minutes=1)
+    assert message["To"] == "tom@northwind.example"
+    assert message["Auto-Submitted"] == "auto-replied"
+    forward = (EMAILS / "forwarded/outlook_en-01.eml").read_text()
+    assert str(message["In-Reply-To"]).strip("<>") in forward
+
+
+def test_a_refused_message_is_dead_visible_and_retryable_and_support_hears_of_it(
+    line: Line,
+) -> None:
+    line.read(QUEUE)
+    line.hands.refusal = SendError("550 no such user", Fault.PERMANENT)
+    line.later(minutes=1)
+    line.hands.refusal = None
+    with line.store.unit() as unit:
+        (dead,) = unit.outbox((OutboxState.DEAD,))
+        assert "550" in dead.error
+    assert to(line.later(minutes=1)) == ["team@example.com"]
+    with line.store.unit() as unit:
+        assert unit.retry(dead.id, line.hands.time)
+    assert to(line.later(minutes=1)) == ["priya@northwind.example"]
+
+
+def test_a_transient_fault_is_tried_again_for_five_days_and_then_given_up(line: Line) -> None:
+    line.read(QUEUE)
+    line.hands.refusal = SendError("421 try later", Fault.TRANSIENT)
+    line.later(minutes=1)
+    for _ in range(4):
+        line.later(hours=20)
+        with line.store.unit() as unit:
+            assert [row.state for row in unit.outbox()] == [OutboxState.PENDING]
+    line.later(hours=48)
+    with line.store.unit() as unit:
+        assert unit.outbox()[0].state is OutboxState.DEAD
+
+
+def test_a_delivery_report_for_our_mail_marks_the_contact_and_the_digest_says_so(
+    line: Line,
+) -> None:
+    line.read(QUEUE)
+    (message,) = line.later(minutes=1)
+    own_id = str(message["Message-ID"]).strip("<>").encode()
+    report = (EMAILS / "automatic/dsn_failed-01.eml").read_bytes()
+    start = report.index(b"triage.0123")
+    old_id = report[start : report.index(b">", start)]
+    assert line.read("automatic/dsn_failed-01.eml", (old_id, own_id)) == "automatic"
+    with line.store.unit() as unit:
+        assert [one.address for one in unit.undeliverable()] == ["priya@northwind.example"]
+    assert "priya@northwind.example" in "".join(line.weekly.texts("2026-W47")[1])
+    assert line.read("agent_connect/missing_customer_email-01.eml") == "no_contact"
+
+
+def test_the_digest_is_sent_once_per_week_and_made_up_for_after_downtime(line: Line) -> None:
+    line.read(QUEUE)
+    line.later(minutes=1)
+    assert line.weekly.send_due() == 0
+    line.hands.time = datetime(2026, 11, 25, 12, tzinfo=UTC)  # the service slept over Monday
+    assert line.weekly.send_due() == 2
+    assert line.weekly.send_due() == 0
+    assert line.weekly.send("2026-W47") == 0
+    assert to(line.later(minutes=1)) == ["leads@example.com", "priya@northwind.example"]
+
+
+def test_a_tenants_digest_names_no_other_tenant(line: Line) -> None:
+    line.read(QUEUE)
+    line.read("agent_connect/employee_is_queue-02.eml")
+    (support, northwind) = line.weekly.texts("2026-W47")[1]
+    assert "contoso" in support
+    assert "contoso" not in northwind
