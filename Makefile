@@ -20,7 +20,7 @@ demo: .venv
 	$(BIN)/triage demo
 
 test: .venv servers lint
-	$(BIN)/triage check --config fixtures/triage.toml
+	$(BIN)/triage check --mutate --config fixtures/triage.toml
 	$(BIN)/python -m pytest
 
 lint: .venv

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import mailbox
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -113,7 +114,7 @@ def classifier(catalog: Catalog, settings: Settings | None) -> Classifier:
 def lines(
     catalog: Catalog,
     settings: Settings | None,
-    named: Iterable[tuple[str, bytes]],
+    named: Iterable[tuple[str, bytes | None]],
     *,
     as_json: bool,
 ) -> Iterator[str]:
@@ -130,7 +131,10 @@ def lines(
     waiting = iter(named)
     try:
         while batch := list(islice(waiting, _BATCH)):
-            for (path, _), answer in zip(batch, pool.run(batch), strict=True):
+            jobs = [(path, octets) for path, octets in batch if octets is not None]
+            answers = iter(pool.run(jobs))
+            for path, octets in batch:
+                answer = WorkerDied("limit_file") if octets is None else next(answers)
                 if isinstance(answer, WorkerDied):
                     unread = classifier(catalog, settings).unread(path, answer.reason)
                     yield write(unread)
@@ -160,24 +164,38 @@ def _text(entry: Mapping[str, Any]) -> str:
     return f"{start} {entry['path']}"
 
 
-def mails(paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
+def mails(paths: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
     """Each mail of files, mbox files, Maildirs and folders, with its name. Order is bytewise.
 
-    Raises OSError when a file cannot be read.
+    None stands for a file that cannot be read.
     """
-    for path in paths:
-        if path.is_dir() and (path / "cur").is_dir() and (path / "new").is_dir():
-            found = [p for sub in ("cur", "new") for p in (path / sub).iterdir() if p.is_file()]
-            yield from ((str(p), p.read_bytes()) for p in sorted(found, key=_bytewise))
-        elif path.is_dir():
-            found = [p for p in path.rglob("*.eml") if p.is_file()]
-            yield from ((str(p), p.read_bytes()) for p in sorted(found, key=_bytewise))
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            slash = "" if given.endswith("/") else "/"
+            yield from ((f"{given}{slash}{name}", _octets(path / name)) for name in _in(path))
         elif _is_mbox(path):
             box = mailbox.mbox(path, create=False)
             for number, key in enumerate(box.iterkeys(), 1):
-                yield f"{path}#{number}", box.get_bytes(key)
+                yield f"{given}#{number}", box.get_bytes(key)
         else:
-            yield str(path), path.read_bytes()
+            yield given, _octets(path)
+
+
+def _in(folder: Path) -> list[str]:
+    """The mails of a Maildir, or the *.eml below a folder, by their path below it."""
+    if (folder / "cur").is_dir() and (folder / "new").is_dir():
+        found = [p for sub in ("cur", "new") for p in (folder / sub).iterdir()]
+    else:
+        found = list(folder.rglob("*.eml"))
+    return sorted((str(p.relative_to(folder)) for p in found if p.is_file()), key=os.fsencode)
+
+
+def _octets(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def pasted(octets: bytes) -> bytes:
@@ -188,13 +206,12 @@ def pasted(octets: bytes) -> bytes:
     return octets if is_mail else _PASTED_HEADER + octets
 
 
-def _bytewise(path: Path) -> bytes:
-    return str(path).encode("utf-8", "surrogateescape")
-
-
 def _is_mbox(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(5) == b"From "
+    try:
+        with path.open("rb") as file:
+            return file.read(5) == b"From "
+    except OSError:
+        return False
 
 
 def _finding(finding: Finding, tenant: str | None) -> dict[str, Any]:

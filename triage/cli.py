@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,12 +20,16 @@ from triage import demo as demonstration
 from triage.adapters.files import example_mail, read_catalog, read_templates
 from triage.catalog.check import check as check_catalog
 from triage.catalog.load import Catalog, CatalogFaults
+from triage.catalog.mutate import mutate as mutate_catalog
+from triage.catalog.mutate import report as mutation_report
 from triage.catalog.rule import schema as rule_schema
-from triage.classify import classifier, lines, mails, pasted
-from triage.explain import explain as explanation
-from triage.ports import OutboxState, StoreError, Unit
+from triage.classify import lines, mails, pasted
+from triage.diff import Diff
+from triage.explain import explained
+from triage.ports import StoreError, Unit
 from triage.response.check import check as check_templates
 from triage.response.templates import Templates
+from triage.rows import OutboxState
 from triage.service.log import configure_log
 from triage.service.run import Service, SystemClock, open_service_store
 from triage.service.status import status as health
@@ -43,10 +48,12 @@ quarantine_app = typer.Typer(help="Mails that could not be read.", no_args_is_he
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(quarantine_app, name="quarantine")
 
+Paths = Annotated[list[str], typer.Argument(help=".eml, mbox, Maildir, folder, or -")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings.")]
 MaybeConfig = Annotated[
     Path | None, typer.Option("--config", "-c", help="The settings; without, content only.")
 ]
+Number = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="As `list` shows it.")]
 DEFAULT_CONFIG = Path("triage.toml")
 
 
@@ -107,27 +114,45 @@ def run(
 
 @app.command()
 def classify(
-    paths: Annotated[list[str], typer.Argument(help=".eml, mbox, Maildir, folder, or -")],
+    paths: Paths,
     config: MaybeConfig = None,
     format: Annotated[Format, typer.Option()] = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
     """Name what each mail is, and what would be done about it."""
     settings = load(config) if config else None
     catalog = _catalog(settings)
-    missing = [path for path in paths if path != "-" and not Path(path).exists()]
-    if missing:
-        _fail(*(f"{path}: there is no such file or folder" for path in missing))
-    named = _mails(paths)
-    for line in lines(catalog, settings, named, as_json=format is Format.JSONL):
+    for line in lines(catalog, settings, _mails(paths), as_json=format is Format.JSONL):
         _say(line)
 
 
-def _mails(paths: Iterable[str]) -> Iterable[tuple[str, bytes]]:
-    for path in paths:
-        if path == "-":
-            yield "-", pasted(sys.stdin.buffer.read())
-        else:
-            yield from mails([Path(path)])
+def _standard_input() -> bytes:
+    """All of it; nothing when it is closed."""
+    return sys.stdin.buffer.read() if sys.stdin else b""
+
+
+def _mails(paths: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+    missing = [path for path in paths if path != "-" and not Path(path).exists()]
+    if missing:
+        _fail(*(f"{path}: there is no such file or folder" for path in missing))
+    return chain.from_iterable(
+        mails([path]) if path != "-" else [("-", pasted(_standard_input()))] for path in paths
+    )
+
+
+@app.command()
+def diff(
+    old_rules: Annotated[Path, typer.Argument(help="A whole catalog, such as a copy of rules/.")],
+    new_rules: Annotated[Path, typer.Argument(help="Another one.")],
+    paths: Paths,
+    config: MaybeConfig = None,
+    format: Annotated[Format, typer.Option()] = Format.TEXT,  # noqa: A002 - the option's name
+) -> None:
+    """Show for which mails a change of the catalog changes verdict, findings or actions."""
+    old, new = (read_catalog([rules], with_shipped=False) for rules in (old_rules, new_rules))
+    compared = Diff(old, new, load(config) if config else None)
+    for line in compared.lines(_mails(paths), as_json=format is Format.JSONL):
+        _say(line)
+    typer.echo(compared.summary(), err=format is Format.JSONL)
 
 
 @app.command()
@@ -136,8 +161,8 @@ def explain(
 ) -> None:
     """Show why a mail is judged as it is: what was tried, what held, what would be sent to whom."""
     settings = load(config) if config else None
-    octets = pasted(sys.stdin.buffer.read()) if file == "-" else Path(file).read_bytes()
-    _say(explanation(classifier(_catalog(settings), settings), octets))
+    octets = pasted(_standard_input()) if file == "-" else Path(file).read_bytes()
+    _say(explained(_catalog(settings), settings, octets))
 
 
 @app.command()
@@ -145,6 +170,7 @@ def check(
     config: MaybeConfig = None,
     *,
     schema: Annotated[bool, typer.Option(help="Print the JSON Schema of a rule.")] = False,
+    mutate: Annotated[bool, typer.Option(help="Say how well examples guard each rule.")] = False,
 ) -> None:
     """Validate rules, templates and settings, and run every entry's own tests."""
     if schema:
@@ -153,22 +179,20 @@ def check(
     settings = load(config) if config else None
     catalog = _catalog(settings)
     templates = Templates(read_templates(settings.catalog.templates if settings else ()))
-    faults = [str(fault) for fault in check_templates(templates)]
     known = set(templates)
-    faults += [
-        str(fault)
-        for fault in check_catalog(
-            catalog, example_mail, lambda name: f"replies/en/{name}.md.j2" in known
-        )
-    ]
-    for fault in faults:
+    faults = check_catalog(catalog, example_mail, lambda n: f"replies/en/{n}.md.j2" in known)
+    warnings = [fault for fault in faults if fault.warning]
+    broken = [*check_templates(templates), *(fault for fault in faults if not fault.warning)]
+    for fault in (*broken, *warnings):
         print(f"triage: {fault}", file=sys.stderr)  # noqa: T201
     examples = sum(len(r.tests.matches) + len(r.tests.ignores) for r in catalog.rules.values())
     _say(
         f"{len(catalog.rules)} entries, {examples} examples, {len(known)} templates: "
-        f"{len(faults)} faults"
+        f"{len(broken)} faults, {len(warnings)} warnings"
     )
-    sys.exit(1 if faults else 0)
+    scores = list(mutate_catalog(catalog, example_mail)) if mutate and not broken else []
+    _say(*mutation_report(scores))
+    sys.exit(0 if not broken and all(score.enough for score in scores) else 1)
 
 
 @app.command()
@@ -185,6 +209,10 @@ def digest(
         templates = Templates(read_templates(settings.catalog.templates))
         weekly = Weekly(settings, _catalog(settings), templates, store, SystemClock())
         week, texts = weekly.texts(week)
+        if send and settings.policy.shadow:
+            _fail("in shadow nothing is sent; set [policy] shadow = false first")
+        if send and not weekly.is_over(week):
+            _fail(f"week {week} is not over for all its readers; leave out --send to look at it")
         _say(*texts)
         if send:
             print(f"triage: {weekly.send(week)} digests queued", file=sys.stderr)  # noqa: T201
@@ -224,7 +252,7 @@ def outbox_list(
 
 
 @outbox_app.command("show")
-def outbox_show(row: int, config: Config = DEFAULT_CONFIG) -> None:
+def outbox_show(row: Number, config: Config = DEFAULT_CONFIG) -> None:
     """The message as it is or was sent."""
     with _unit(config) as unit:
         found = unit.outbox_row(row)
@@ -234,7 +262,7 @@ def outbox_show(row: int, config: Config = DEFAULT_CONFIG) -> None:
 
 
 @outbox_app.command("retry")
-def outbox_retry(row: int, config: Config = DEFAULT_CONFIG) -> None:
+def outbox_retry(row: Number, config: Config = DEFAULT_CONFIG) -> None:
     """Send a dead or dropped message again."""
     with _unit(config) as unit:
         done = unit.retry(row, SystemClock().now())
@@ -243,7 +271,7 @@ def outbox_retry(row: int, config: Config = DEFAULT_CONFIG) -> None:
 
 
 @outbox_app.command("drop")
-def outbox_drop(row: int, config: Config = DEFAULT_CONFIG) -> None:
+def outbox_drop(row: Number, config: Config = DEFAULT_CONFIG) -> None:
     """Never send a message that waits or is dead."""
     with _unit(config) as unit:
         done = unit.drop(row)
@@ -281,7 +309,7 @@ def quarantine_list(config: Config = DEFAULT_CONFIG) -> None:
 
 
 @quarantine_app.command("show")
-def quarantine_show(row: int, config: Config = DEFAULT_CONFIG) -> None:
+def quarantine_show(row: Number, config: Config = DEFAULT_CONFIG) -> None:
     """The octets of a mail, as they came."""
     with _unit(config) as unit:
         found = unit.quarantined(row)
@@ -291,7 +319,7 @@ def quarantine_show(row: int, config: Config = DEFAULT_CONFIG) -> None:
 
 
 @quarantine_app.command("release")
-def quarantine_release(row: int, config: Config = DEFAULT_CONFIG) -> None:
+def quarantine_release(row: Number, config: Config = DEFAULT_CONFIG) -> None:
     """Mark it as dealt with by a person."""
     with _unit(config) as unit:
         done = unit.release(row, SystemClock().now())

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import perf_counter
 
+from triage.adapters.workers import WorkerDied, WorkerPool
+from triage.catalog.load import Catalog
 from triage.catalog.verdict import Evidence, Finding, Where
-from triage.classify import Classifier
+from triage.classify import Classifier, classifier
 from triage.incident.incident import Action, Case, Decision
 from triage.mail.message import Facts, Notification
 from triage.pipeline import Judged, Reading
+from triage.settings import Settings
+from triage.settings.sections import LimitsSection
 
 _TEXT_LINES = 60
 
 
-def explain(classifier: Classifier, octets: bytes) -> str:
+def explained(catalog: Catalog, settings: Settings | None, octets: bytes) -> str:
+    """`explain` in a worker process, with the bounds that the service gives it."""
+    limits = (settings.limits if settings else LimitsSection()).value
+    build = partial(_explainer, catalog, settings)
+    pool = WorkerPool(build, 1, limits.seconds, limits.memory_octets)
+    try:
+        (answer,) = pool.run([(octets,)])
+    finally:
+        pool.close()
+    if isinstance(answer, WorkerDied):
+        return f"Verdict: unreadable ({answer.reason}: reading it took its worker process with it)"
+    return str(answer)
+
+
+def _explainer(catalog: Catalog, settings: Settings | None) -> Callable[[bytes], str]:
+    return partial(explain, classifier(catalog, settings))
+
+
+def explain(one: Classifier, octets: bytes) -> str:
     """How the mail was unwrapped, authenticated and judged, and what would be sent to whom.
 
     The same octets, catalog and configuration give the same text, but for the last line.
     """
     started = perf_counter()
-    reading, decided = classifier.classify(octets)
+    reading, decided = one.classify(octets)
     seconds = perf_counter() - started
     lines = [*_mail(reading, octets), ""]
     for number, judged in enumerate(reading.judged, 1):
         lines += [f"Notification {number} of {len(reading.judged)}", *_judged(judged), ""]
-    lines += [*_decided(classifier, reading, decided), ""]
-    lines += [f"Classifier {classifier.judge.version}", f"Time {seconds * 1000:.1f} ms"]
+    lines += [*_decided(one, reading, decided), ""]
+    lines += [f"Classifier {one.judge.version}", f"Time {seconds * 1000:.1f} ms"]
     return _printable("\n".join(lines))
 
 
@@ -112,9 +135,9 @@ def _marked(notification: Notification, evidence: Iterable[Evidence]) -> Iterato
 
 
 def _decided(
-    classifier: Classifier, reading: Reading, decided: tuple[tuple[Case, Decision], ...]
+    one: Classifier, reading: Reading, decided: tuple[tuple[Case, Decision], ...]
 ) -> Iterator[str]:
-    yield f"Decision: {classifier.reason(reading, decided)}"
+    yield f"Decision: {one.reason(reading, decided)}"
     for case, decision in decided:
         about = case.finding.rule if case.finding else case.outcome
         done = ", ".join(decision.actions) or "nothing"
@@ -122,6 +145,6 @@ def _decided(
         for recipient in decision.recipients:
             yield _row("", f"reply to {recipient}")
         if Action.TICKET in decision.actions:
-            yield _row("", f"ticket to {', '.join(classifier.support)}")
+            yield _row("", f"ticket to {', '.join(one.support)}")
     if not decided:
         yield _row("", "nothing is sent, and the mail stays untouched where it is")

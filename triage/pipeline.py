@@ -42,6 +42,8 @@ class World:
 
     tenants: Tenants
     list_ids: tuple[str, ...] = ()
+    own: frozenset[str] = frozenset()
+    """The addresses that Triage sends from, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,14 @@ class Judge:
 
     def __call__(self, octets: bytes, trust: Trust, truncated: bool = False) -> Reading:
         """The verdict on one mail. Never raises for anything that stands in the octets."""
-        digest = sha256(octets).hexdigest()
+        digest = octets_digest(octets)
         list_ids: Collection[str] = self._world.list_ids if self._world else ()
         try:
             if why := automatic.settled(octets, list_ids, self._limits):
                 return Reading(Outcome.NOT_OURS, why, Reason.AUTOMATIC, digest, digest)
             mail = parse(octets, self._limits, truncated=truncated)
-            unwrapped = unwrap.notifications(mail, self._matcher.known, self._limits)
+            own: Collection[str] = self._world.own if self._world else ()
+            unwrapped = unwrap.notifications(mail, self._matcher.known, self._limits, own)
         except MailError as error:
             return Reading(Outcome.UNREADABLE, str(error), error.reason, digest, digest)
         machine = automatic.automatic(mail, list_ids)
@@ -113,6 +116,9 @@ class Judge:
             for notification in unwrapped.notifications
         )
         outcome, why = _verdict(judged)
+        if outcome is Outcome.SUSPICIOUS:
+            # The same mail on a way that proves it is news.
+            content = octets_digest(f"{outcome} {content}".encode())
         return Reading(outcome, why, "", digest, content, mail, judged)
 
     def _judged(
@@ -153,10 +159,16 @@ class Judge:
         )
 
 
+def octets_digest(octets: bytes) -> str:
+    """By which the same octets are known; "" for none, which are never the same mail."""
+    return sha256(octets).hexdigest() if octets else ""
+
+
 def world(settings: Settings) -> World:
     """What reading and judging needs of the settings."""
     list_ids = tuple(list_id for mailbox in settings.mailboxes for list_id in mailbox.list_ids)
-    return World(settings.all_tenants(), list_ids)
+    own = frozenset((settings.smtp.from_address, settings.smtp.bounce_address.lower()))
+    return World(settings.all_tenants(), list_ids, own)
 
 
 def policy(catalog: Catalog, settings: Settings) -> Policy:

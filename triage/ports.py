@@ -12,6 +12,18 @@ from typing import Protocol
 from triage.catalog.rule import Severity
 from triage.incident.incident import History, Incident
 from triage.mail.message import RawMail
+from triage.rows import (
+    AfterDue,
+    MailboxRow,
+    MailRow,
+    NewOutbox,
+    Occurrence,
+    OutboxRow,
+    OutboxState,
+    PendingResponse,
+    QuarantineRow,
+    Undeliverable,
+)
 
 # Mailbox ---------------------------------------------------------------------------------
 
@@ -123,159 +135,6 @@ class StoreError(Exception):
     """The database cannot be used. The text says what was being done and what to do next."""
 
 
-@dataclass(frozen=True, slots=True)
-class MailRow:
-    """What is kept of a mail that was judged. Adding it also marks it as seen."""
-
-    mailbox: str
-    folder: str
-    uidvalidity: int
-    uid: int
-    octets_sha256: str
-    content_sha256: str
-    """Of Message-ID, Date, From and decoded text."""
-    message_id: str
-    subject: str
-    internal_date: datetime
-    seen_at: datetime
-    verdict: str
-    kind: str
-    reason: str
-    actions: tuple[str, ...]
-    tenant: str | None
-    authenticity: str
-    rules: tuple[str, ...]
-    classifier_version: str
-    after: str
-    """What is due in the mailbox: `none`, `flag` or `move:FOLDER`."""
-
-
-@dataclass(frozen=True, slots=True)
-class AfterDue:
-    """A mail that still has to be moved or flagged in its mailbox."""
-
-    mail_id: int
-    uid: int
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class PendingResponse:
-    """What waits for `group_wait` before it is rendered: one per incident and recipient."""
-
-    id: int
-    incident: Incident
-    audience: str
-    """`reply` or `ticket`"""
-    recipient: str
-    """Address of a reply, or `support`."""
-    history: History
-    created_at: datetime
-    due_at: datetime
-    record_ids: tuple[str, ...]
-    """All records of the incident's episode, oldest first, at most 1,000."""
-    new_record_ids: tuple[str, ...]
-    """Those of them that this recipient has not been shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewOutbox:
-    """A rendered message, to be queued. `key` makes queueing it twice do nothing."""
-
-    key: str
-    audience: str
-    """reply | ticket | digest | own"""
-    tenant: str | None
-    sender: str
-    """Envelope sender: the bounce address."""
-    recipients: tuple[str, ...]
-    message_id: str
-    subject: str
-    octets: bytes
-
-
-class OutboxState(StrEnum):
-    """The life of an outbox row."""
-
-    PENDING = "pending"
-    SENDING = "sending"
-    SENT = "sent"
-    DEAD = "dead"
-    DROPPED = "dropped"
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """A queued message. Its octets never change."""
-
-    id: int
-    key: str
-    audience: str
-    tenant: str | None
-    sender: str
-    recipients: tuple[str, ...]
-    message_id: str
-    subject: str
-    octets: bytes
-    state: OutboxState
-    attempts: int
-    created_at: datetime
-    next_at: datetime
-    sent_at: datetime | None
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantineRow:
-    """A mail that could not be handled within its limits."""
-
-    id: int
-    mailbox: str
-    folder: str
-    uid: int
-    subject: str
-    reason: str
-    detail: str
-    at: datetime
-    released_at: datetime | None
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class MailboxRow:
-    """Progress of one mailbox. `cursor` is the highest UID handled."""
-
-    name: str
-    folder: str
-    uidvalidity: int
-    cursor: int
-    started_at: datetime
-    last_progress: datetime
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Undeliverable:
-    """A recipient for whom a delivery report of one of our mails came back."""
-
-    address: str
-    status: str
-    diagnostic: str
-    reported_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """One notification that belongs to an incident; the digest counts these."""
-
-    incident_id: int
-    tenant: str | None
-    rule: str | None
-    kind: str
-    at: datetime
-    reason: str
-
-
 class Unit(Protocol):
     """One transaction: all of it is committed, or nothing. Raises StoreError."""
 
@@ -292,6 +151,11 @@ class Unit(Protocol):
         self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]
     ) -> Mapping[int, int]:
         """Add one to the attempts of each UID and answer the counts, this one included."""
+
+    def forget_attempts(
+        self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]
+    ) -> None:
+        """As if these UIDs had not been attempted: what failed was not their fault."""
 
     def seen(self, octets_sha256: str, content_sha256: str) -> bool:
         """Whether a mail with either digest was recorded before, in any mailbox."""
@@ -354,11 +218,13 @@ class Unit(Protocol):
     # responses
     def add_pending(
         self, incident_id: int, audience: str, recipient: str, at: datetime, due_at: datetime
-    ) -> None:
-        """At most one waits per incident and recipient; a second one changes nothing."""
+    ) -> bool:
+        """At most one waits per incident and recipient; a second one changes nothing: False."""
 
-    def pending(self, due_before: datetime | None = None) -> Sequence[PendingResponse]:
-        """Those due before the time, or all, oldest first, with their incidents as they are now."""
+    def pending(
+        self, due_before: datetime | None = None, *, ids: Sequence[int] | None = None
+    ) -> Sequence[PendingResponse]:
+        """Those due by then, those of these ids, or all, with their incidents as they are now."""
 
     def postpone(self, pending_ids: Sequence[int], until: datetime) -> None: ...
     def responded(self, pending_ids: Sequence[int], at: datetime) -> None:

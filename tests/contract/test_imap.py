@@ -240,6 +240,10 @@ def test_many_mails_come_in_pieces_and_all(dovecot: Dovecot, user: str) -> None:
     mails = list(box.fetch(0, 1000))
     assert [raw.uid for raw in mails] == list(range(1, 701))
     assert mails[699].octets == MAIL + b"699\r\n"
+    pieces: list[int] = []
+    while some := box.fetch(pieces[-1] if pieces else 0, 90):
+        pieces += [raw.uid for raw in some]
+    assert pieces == list(range(1, 701))
     box.move([raw.uid for raw in mails], "Triage/Known")
     other.select_folder("Triage/Known")
     assert len(other.search()) == 700

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.servers.dovecot import PASSWORD, Dovecot
-from tests.servers.pymap import PymapServer
 from tests.servers.worlds import LIMITS, World, folder_world, imap_world, maildir_world
 from triage.adapters.connection import Password
+from triage.demo.servers import ImapServer
 from triage.ports import MailboxError
 
 KINDS = [
@@ -46,8 +46,8 @@ def dovecot_bare() -> Iterator[Dovecot]:
 
 
 @pytest.fixture(scope="module")
-def pymap() -> Iterator[PymapServer]:
-    with PymapServer() as server:
+def pymap() -> Iterator[ImapServer]:
+    with ImapServer() as server:
         yield server
 
 
@@ -59,9 +59,9 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     elif kind == "folder":
         yield folder_world(tmp_path)
     elif kind == "pymap":
-        server: PymapServer = request.getfixturevalue(kind)
+        server: ImapServer = request.getfixturevalue(kind)
         login = Password(server.user, server.password)
-        made = imap_world(server.client, server.host, server.port, "none", login)
+        made = imap_world(server.client, "127.0.0.1", server.port, "none", login)
         yield made
         made.clear()
     else:

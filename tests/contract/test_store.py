@@ -22,7 +22,8 @@ from alembic.script import ScriptDirectory
 import triage.adapters.store.migrations
 from tests.servers.postgres import PASSWORD, Postgres
 from triage.adapters.store import SqlStore, open_store, schema
-from triage.ports import MailboxRow, NewOutbox, StoreError
+from triage.ports import StoreError
+from triage.rows import MailboxRow, NewOutbox
 
 NOW = datetime(2026, 11, 16, 8, 30, 0, 123456, tzinfo=UTC)
 

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from triage.adapters.store import open_store
 from triage.catalog.rule import Severity
-from triage.ports import NewOutbox, OutboxState, Unit
+from triage.ports import Unit
+from triage.rows import NewOutbox, OutboxState
 
 NOW = datetime(2026, 11, 16, 8, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)

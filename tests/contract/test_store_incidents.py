@@ -11,7 +11,8 @@ import pytest
 from triage.adapters.store import SqlStore
 from triage.catalog.rule import Severity
 from triage.incident.incident import History, Incident
-from triage.ports import Occurrence, StoreError, Unit
+from triage.ports import StoreError, Unit
+from triage.rows import Occurrence
 
 NOW = datetime(2026, 11, 16, 8, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)

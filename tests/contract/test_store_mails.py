@@ -9,7 +9,15 @@ import pytest
 
 from triage.adapters.store import SqlStore
 from triage.mail.message import RawMail
-from triage.ports import AfterDue, MailboxRow, MailRow, StoreError, Undeliverable
+from triage.ports import (
+    StoreError,
+)
+from triage.rows import (
+    AfterDue,
+    MailboxRow,
+    MailRow,
+    Undeliverable,
+)
 
 NOW = datetime(2026, 11, 16, 8, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)

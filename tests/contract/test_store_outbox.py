@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from triage.adapters.store import SqlStore, open_store
-from triage.ports import NewOutbox, OutboxState
+from triage.rows import NewOutbox, OutboxState
 
 HOUR = timedelta(hours=1)
 LONG = 600.0
@@ -274,3 +274,17 @@ def test_budgets_do_not_count_what_was_dropped(store: SqlStore) -> None:
         unit.drop(unit.outbox()[0].id)
         assert unit.sent_since(now() - 2 * HOUR) == 1
         assert unit.sent_since(now() - 2 * HOUR, recipient="priya@northwind.example") == 1
+
+
+def test_the_service_that_follows_a_dead_one_takes_its_claims_over_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'triage.db'}"
+    dead = open_store(url)
+    dead.lock_service()
+    queue(dead, "one")
+    assert [row.key for row in dead.claim(1, LONG)] == ["one"]
+    dead.close()
+    next_one = open_store(url)
+    assert next_one.claim(1, LONG) == []
+    next_one.lock_service()
+    assert [row.key for row in next_one.claim(1, LONG)] == ["one"]
+    next_one.close()

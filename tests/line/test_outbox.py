@@ -17,8 +17,9 @@ from triage.catalog.load import Catalog
 from triage.mail.message import RawMail
 from triage.pipeline import Judge, world
 from triage.pipeline import policy as policy_of
-from triage.ports import Fault, OutboxState, SendError
+from triage.ports import Fault, SendError
 from triage.response.templates import Templates
+from triage.rows import OutboxState
 from triage.service.dispatch import Dispatcher
 from triage.service.record import Recorder
 from triage.service.weekly import Weekly
@@ -65,14 +66,14 @@ class Hands:
 class Line:
     """The line without network: reads fixtures at any time, answers into a real outbox."""
 
-    def __init__(self, store: SqlStore, settings: Settings, hands: Hands) -> None:
+    def __init__(self, store: SqlStore, settings: Settings, hands: Hands, first_uid: int) -> None:
         self.store, self.settings, self.hands = store, settings, hands
         self._judge = Judge(catalog(), world(settings))
         rules = policy_of(catalog(), settings)
         self._recorder = Recorder(settings, rules, hands, self._judge.version)
         self.dispatcher = Dispatcher(settings, catalog(), templates(), store, hands, hands)
         self.weekly = Weekly(settings, catalog(), templates(), store, hands)
-        self._uid = 0
+        self._uid = first_uid - 1
 
     def read(self, name: str, *changes: tuple[bytes, bytes]) -> str:
         """Take in a mail as if it came now; answers the reason."""
@@ -106,7 +107,7 @@ class Line:
 def make(tmp_path: Path) -> Iterator[object]:
     stores: list[SqlStore] = []
 
-    def line(*changes: tuple[str, str]) -> Line:
+    def line(*changes: tuple[str, str], first_uid: int = 1) -> Line:
         text = (shipped("fixtures") / "triage.toml").read_text()
         for old, new in changes:
             assert old in text
@@ -116,7 +117,7 @@ def make(tmp_path: Path) -> Iterator[object]:
         hands = Hands()
         store = open_store(f"sqlite:///{tmp_path / 'triage.db'}", clock=hands)
         stores.append(store)
-        return Line(store, load(config), hands)
+        return Line(store, load(config), hands, first_uid)
 
     yield line
     for store in stores:
@@ -288,11 +289,11 @@ def test_a_transient_fault_is_tried_again_for_five_days_and_then_given_up(line: 
     line.read(QUEUE)
     line.hands.refusal = SendError("421 try later", Fault.TRANSIENT)
     line.later(minutes=1)
-    for _ in range(4):
-        line.later(hours=20)
+    for _ in range(11):
+        line.later(hours=10)
         with line.store.unit() as unit:
             assert [row.state for row in unit.outbox()] == [OutboxState.PENDING]
-    line.later(hours=48)
+    line.later(hours=20)
     with line.store.unit() as unit:
         assert unit.outbox()[0].state is OutboxState.DEAD
 
@@ -330,3 +331,80 @@ def test_a_tenants_digest_names_no_other_tenant(line: Line) -> None:
     (support, northwind) = line.weekly.texts("2026-W47")[1]
     assert "contoso" in support
     assert "contoso" not in northwind
+
+
+def test_records_of_a_strangers_forward_never_reach_the_tenant(line: Line) -> None:
+    assert line.read("forwarded/outsider-01.eml") == "forwarder_not_entitled"
+    assert line.read(QUEUE) == "first_in_incident"
+    stranger = (EMAILS / "forwarded/outsider-01.eml").read_bytes()
+    start = stranger.index(b"/500") + 1
+    record = stranger[start : start + 18].decode()
+    for message in line.later(minutes=1):
+        if message["To"] == "priya@northwind.example":
+            assert record not in text(message)
+
+
+def test_records_of_two_orgs_in_one_notification_reach_neither_tenant(line: Line) -> None:
+    octets = (EMAILS / QUEUE).read_bytes()
+    start = octets.index(b"https://northwind")
+    own = octets[start:].split()[0]
+    foreign = b"https://contoso.my.salesforce.com/5005g00000hV2WdAAK"
+    assert line.read(QUEUE, (own, own + b"\n" + foreign)) == "foreign_org"
+    line.read(QUEUE)
+    for message in line.later(minutes=1):
+        assert message["To"] == "team@example.com" or "5005g00000hV2Wd" not in text(message)
+
+
+def test_what_was_only_counted_is_not_news_in_a_later_mail(make) -> None:
+    line = make(("shadow = false", "shadow = true"))
+    line.read(QUEUE, _other_record())
+    assert line.later(days=1) == []
+    line = make(first_uid=2)
+    line.read(QUEUE)
+    (message,) = line.later(minutes=1)
+    assert "5008x00000Zz9ZzAAJ" not in text(message)
+
+
+def test_a_sandbox_and_production_are_two_incidents(line: Line) -> None:
+    assert line.read("salesforce/cpu_time_limit-01.eml") == "first_in_incident"
+    assert line.read("salesforce/cpu_time_limit_sandbox-01.eml") == "first_in_incident"
+    (message,) = line.later(minutes=1)
+    assert "production" in text(message)
+    assert "may be switched off" in text(message)
+
+
+def test_of_a_storm_only_the_first_mail_is_recorded_as_answered(line: Line) -> None:
+    assert line.read(QUEUE) == "first_in_incident"
+    assert line.read(QUEUE, (b"Message-ID: <", b"Message-ID: <2.")) == "within_repeat_interval"
+
+
+def test_each_contact_of_support_has_a_message_of_their_own(make) -> None:
+    line = make(
+        ('contacts = ["team@example.com"]', 'contacts = ["a@example.com", "b@example.com"]')
+    )
+    line.read("salesforce/unknown_exception-01.eml")
+    messages = line.later(minutes=1)
+    assert to(messages) == ["a@example.com", "b@example.com"]
+    assert len({str(message["Message-ID"]) for message in messages}) == 2
+
+
+def test_quiet_time_that_nobody_looked_at_counts_when_the_next_mail_comes(line: Line) -> None:
+    line.read(QUEUE)
+    line.later(minutes=1)
+    line.hands.time += timedelta(days=33)
+    assert line.read(QUEUE) == "first_in_incident"
+
+
+def test_the_same_mail_on_a_way_that_proves_it_is_news(line: Line) -> None:
+    assert line.read(QUEUE, (b"mx.example.com;", b"mx.other.example;")) == "suspicious"
+    assert line.read(QUEUE) == "first_in_incident"
+
+
+def test_a_forger_is_shown_to_a_person_again_after_the_interval(line: Line) -> None:
+    line.read("forged/lookalike_domain-01.eml")
+    assert len(line.later(minutes=1)) == 1
+    assert line.read("forged/lookalike_domain-01.eml", (b"Message-ID: <", b"Message-ID: <2.")) == (
+        "within_repeat_interval"
+    )
+    assert line.later(hours=1) == []
+    assert len(line.later(hours=24)) == 1

@@ -220,12 +220,36 @@ def test_a_wrong_password_names_the_mailbox_and_the_others_go_on(world: World) -
 def test_the_weekly_digest_goes_to_each_reader_once(world: World) -> None:
     world.deliver(["agent_connect/employee_is_queue-01.eml"])
     assert world.triage("run", "--once").returncode == 0
-    week = time.strftime("%G-W%V", time.gmtime())
-    assert "queue" in world.triage("digest", "--week", week).stdout
+    running = time.strftime("%G-W%V", time.gmtime())
+    assert "queue" in world.triage("digest", "--week", running).stdout
+    early = world.triage("digest", "--week", running, "--send")
+    assert (early.returncode, "not over" in early.stderr) == (2, True)
     for _ in range(2):
-        assert world.triage("digest", "--week", week, "--send").returncode == 0
+        assert world.triage("digest", "--send").returncode == 0
         assert world.triage("run", "--once").returncode == 0
     assert world.replies()["leads@example.com"] == 1
+
+
+def test_a_folder_that_cannot_be_filed_into_keeps_no_mail_from_being_read(world: World) -> None:
+    inbox = world.folder / "inbox"
+    inbox.mkdir()
+    fixture = EMAILS / "agent_connect/employee_is_queue-01.eml"
+    (inbox / "one.eml").write_bytes(fixture.read_bytes())
+    (inbox / "Triage").write_text("a file where a folder should be")
+    text = world.config.read_text()
+    start, end = text.index("[[mailboxes]]"), text.index("[smtp]")
+    files = (
+        '[[mailboxes]]\nname = "files"\ntype = "folder"\npath = "inbox"\nstart = "all"\n'
+        'authserv_ids = ["mx.example.com"]\n\n'
+    )
+    world.config.write_text(text[:start] + files + text[end:])
+    assert world.triage("run", "--once").returncode == 1
+    other = EMAILS / "agent_connect/missing_customer_email-01.eml"
+    (inbox / "two.eml").write_bytes(other.read_bytes())
+    time.sleep(1.2)  # a file is left alone until it has rested for a second
+    assert world.triage("run", "--once").returncode == 1
+    assert world.replies() == {"priya@northwind.example": 2}
+    assert world.triage("status", "--check").returncode == 1
 
 
 def test_wrong_settings_are_all_named_at_once_with_status_2(world: World) -> None:

@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Tls = Literal["implicit", "starttls", "none"]
 
@@ -25,7 +25,6 @@ _CERTIFICATE_FAULTS = {
 """By OpenSSL's X509_V_ERR numbers."""
 
 _TEXT_LENGTH = 300
-_PIECE_OCTETS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,43 +39,25 @@ class Password:
         return f"\0{self.username}\0{self.password}".encode()
 
 
-class TimedReader:
-    """Reads a server's answers so that not even one octet at a time outlasts a deadline.
+class TimedSocket(io.RawIOBase):
+    """A server's answers, to be read through a BufferedReader against a deadline.
 
     `arm` is called before every read from the socket; it sets the socket's time-out to what is
-    left, and raises TimeoutError when nothing is.
+    left, and raises TimeoutError when nothing is. So not even one octet at a time outlasts it.
     """
 
-    def __init__(self, file: io.BufferedReader, arm: Callable[[], None]) -> None:
-        self._file = file
+    def __init__(self, sock: socket.socket, arm: Callable[[], None]) -> None:
+        self._sock = sock
         self._arm = arm
 
-    def readline(self, limit: int) -> bytes:
-        """A line with its end, or what there is at `limit` octets or the end of the stream."""
-        line = bytearray()
-        while len(line) < limit and not line.endswith(b"\n"):
-            self._arm()
-            seen = self._file.peek(1)[: limit - len(line)]
-            if not seen:
-                break
-            line += self._file.read1(seen.find(b"\n") + 1 or len(seen))
-        return bytes(line)
+    def readable(self) -> bool:
+        """Yes."""
+        return True
 
-    def read(self, size: int) -> bytes:
-        """So many octets, fewer at the end of the stream."""
-        parts = []
-        while size:
-            self._arm()
-            part = self._file.read1(min(size, _PIECE_OCTETS))
-            if not part:
-                break
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
-    def close(self) -> None:
-        """The file; the socket is its owner's."""
-        self._file.close()
+    def readinto(self, buffer: Any) -> int:
+        """As many octets as there are; none at the end of the stream."""
+        self._arm()
+        return self._sock.recv_into(buffer)
 
 
 def is_loopback(host: str) -> bool:

@@ -12,16 +12,16 @@ _RULE_OCTETS = 200_000
 _TEMPLATE_OCTETS = 500_000
 
 
-def read_catalog(folders: Iterable[Path] = ()) -> Catalog:
-    """The shipped catalog with the operator's folders on top.
+def read_catalog(folders: Iterable[Path] = (), *, with_shipped: bool = True) -> Catalog:
+    """The shipped catalog with the operator's folders on top, or these folders alone.
 
     Raises CatalogFaults with every fault in every file, unreadable files and folders too.
     """
     faults: list[Fault] = []
     sources: dict[str, RuleSource] = {}
-    for folder in (shipped("rules"), *folders):
+    for folder in (*((shipped("rules"),) if with_shipped else ()), *folders):
         if not folder.is_dir():
-            faults.append(Fault(str(folder), 0, "is not a folder; [catalog] rules names it"))
+            faults.append(Fault(str(folder), 0, "is not a folder of rules"))
             continue
         for path in sorted(folder.rglob("*.yaml")):
             rule_id = path.relative_to(folder).with_suffix("").as_posix()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,9 @@ class MailFetch:
         self._limits = limits
         self._ready = ready
         self._refusals: dict[tuple[int, int], int] = {}
+        self._found: list[int] = []
+        self._found_by: tuple[int, int, datetime | None] = (0, 0, None)
+        """UIDVALIDITY, `after` and `since` of the search that gave `_found`."""
 
     def fetch(
         self, state: FolderState, after: int, limit: int, since: datetime | None
@@ -54,7 +58,7 @@ class MailFetch:
         octets = 0
         while len(mails) < limit:
             wanted = limit - len(mails)
-            uids = self._search(after, wanted, since, state.uidnext)
+            uids = self._search(state, after, wanted, since)
             for batch in _batches(self._announced(uids, since), self._limits):
                 try:
                     for mail in self._mails(batch, state):
@@ -71,25 +75,36 @@ class MailFetch:
             after = uids[-1]
         return mails
 
-    def _search(self, after: int, wanted: int, since: datetime | None, uidnext: int) -> list[int]:
-        """The lowest `wanted` UIDs above `after`. Fewer only when there are no more."""
-        # SINCE compares days in the server's time zone, so it is asked a day earlier.
-        dated = [] if since is None else ["SINCE", (since - timedelta(days=1)).date()]
-        found: list[int] = []
-        start, width = after + 1, _WINDOW
+    def _search(
+        self, state: FolderState, after: int, wanted: int, since: datetime | None
+    ) -> list[int]:
+        """The lowest `wanted` UIDs above `after`. Fewer only when there are no more.
+
+        What the last search found beyond its share is still true: UIDs only grow.
+        """
+        uidvalidity, low, dated = self._found_by
+        usable = (uidvalidity, dated) == (state.uidvalidity, since) and low <= after
+        found = self._found[bisect_right(self._found, after) :] if usable else []
+        start, width = (found[-1] if found else after) + 1, _WINDOW
         while len(found) < wanted:
             end = start + width - 1
-            last = end >= uidnext - 1
-            client = self._ready(0)
-            client.wire.news = False  # what is announced from here on, this search may not see
-            answer = client.search(["UID", f"{start}:{'*' if last else end}", *dated])
-            # The last mail's UID is within `n:*` even when it is below n (RFC 9051, 6.4.9).
-            inside = sorted(uid for uid in answer if uid >= start)
+            last = end >= state.uidnext - 1
+            inside = self._window(start, "*" if last else str(end), since)
             found += inside
             if last:
                 break
             start, width = end + 1, width if inside else width * 4
+        self._found, self._found_by = found, (state.uidvalidity, after, since)
         return found[:wanted]
+
+    def _window(self, start: int, end: str, since: datetime | None) -> list[int]:
+        # SINCE compares days in the server's time zone, so it is asked a day earlier.
+        dated = [] if since is None else ["SINCE", (since - timedelta(days=1)).date()]
+        client = self._ready(0)
+        client.wire.news = False  # what is announced from here on, this search may not see
+        # The last mail's UID is within `n:*` even when it is below n (RFC 9051, 6.4.9).
+        answer = client.search(["UID", f"{start}:{end}", *dated])
+        return sorted(uid for uid in answer if uid >= start)
 
     def _announced(self, uids: Sequence[int], since: datetime | None) -> list[_Announced]:
         """What the server says of them, without those that are gone or lie before `since`."""

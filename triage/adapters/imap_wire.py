@@ -8,17 +8,17 @@ import select
 import socket
 import ssl
 import time
-from contextlib import suppress
 from typing import Any, cast
 
 from imapclient import IMAPClient
 
-from triage.adapters.connection import TimedReader
+from triage.adapters.connection import TimedSocket
 from triage.ports import Stop
 
 _CONNECT_SECONDS = 10.0
 _OCTETS_PER_SECOND = 32_768
 """The slowest line that is waited for."""
+_BUFFER_OCTETS = 65_536
 _DONE_SECONDS = 10.0
 _STOP_SECONDS = 0.5
 """How often a wait looks whether to stop."""
@@ -47,6 +47,7 @@ class Wire(imaplib.IMAP4):
         self._context = context
         self._literal_octets = literal_octets
         self._deadline = 0.0
+        self._looking = False
         self.news = False
         """Whether the server has spoken of new mail since this was set to False."""
         self.allow()
@@ -77,20 +78,29 @@ class Wire(imaplib.IMAP4):
         except BaseException:
             self.sock.close()
             raise
-        self.file = self.sock.makefile("rb")
+        self.file = self._timed()
+
+    def _timed(self) -> io.BufferedReader:
+        return io.BufferedReader(TimedSocket(self.sock, self._arm), _BUFFER_OCTETS)
+
+    def starttls(self, ssl_context: ssl.SSLContext | None = None) -> Any:
+        """What came before TLS and was not yet read is thrown away (RFC 9051, 6.2.1)."""
+        answer = super().starttls(ssl_context)
+        self.file = self._timed()
+        return answer
 
     def read(self, size: int) -> bytes:
         """A literal."""
         if size > self._literal_octets:
             raise self.abort(f"the server sends {size} octets, which is more than was asked for")
-        octets = self._timed.read(size)
+        octets = self._reader.read(size)
         if len(octets) < size:
             raise self.abort("socket error: EOF")
         return octets
 
     def readline(self) -> bytes:
         """A line with its end; b"" at the end of the stream."""
-        line = self._timed.readline(_LINE_OCTETS + 1)
+        line = self._reader.readline(_LINE_OCTETS + 1)
         if len(line) > _LINE_OCTETS:
             raise self.abort(f"the server sends a line over {_LINE_OCTETS} octets")
         return line
@@ -99,10 +109,6 @@ class Wire(imaplib.IMAP4):
     def _reader(self) -> io.BufferedReader:
         return cast(io.BufferedReader, self.file)
 
-    @property
-    def _timed(self) -> TimedReader:
-        return TimedReader(self._reader, self._arm)  # anew, since STARTTLS replaces the file
-
     def send(self, data: Any) -> None:
         """All of it, within the command's time."""
         self._arm()
@@ -110,6 +116,9 @@ class Wire(imaplib.IMAP4):
 
     def _arm(self) -> None:
         """Let the next operation on the socket wait only as long as the command still may."""
+        if self._looking:
+            self.sock.settimeout(0)
+            return
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the answer is too slow")
@@ -140,10 +149,13 @@ class Wire(imaplib.IMAP4):
 
     def _waiting(self) -> bool:
         """Whether octets have been read ahead, where poll() does not see them."""
-        self.sock.settimeout(0)
-        with suppress(BlockingIOError, ssl.SSLWantReadError):
+        self._looking = True
+        try:
             return bool(self._reader.peek(1))
-        return False
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        finally:
+            self._looking = False
 
     def _poll(self, seconds: float) -> bool:
         poller = select.poll()

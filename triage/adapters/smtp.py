@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 import smtplib
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 
 from triage.adapters.connection import (
     Password,
-    TimedReader,
+    TimedSocket,
     Tls,
     connection_fault,
     printable,
@@ -65,7 +66,7 @@ class _Smtp(smtplib.SMTP):
     def getreply(self) -> tuple[int, bytes]:
         """The next reply."""
         if self.file is None and self.sock is not None:
-            self.file = TimedReader(self.sock.makefile("rb"), self._arm)
+            self.file = io.BufferedReader(TimedSocket(self.sock, self._arm))
         return super().getreply()
 
 

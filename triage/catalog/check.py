@@ -1,21 +1,33 @@
-"""The catalog's own tests: every example of every entry, through the whole way of a mail."""
+"""What is wrong with entries that can be loaded: the catalog's own tests, and what stands between.
+
+Faults are promises that are not kept. Warnings are worth a look: an entry that is tried on too
+many mails, an example that passes for another reason than it seems.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-from triage.catalog.load import Catalog, Fault
+from triage.catalog.condition import Needles, Reading, ready
+from triage.catalog.fold import fold
+from triage.catalog.load import Catalog, Fault, fault_at
 from triage.catalog.match import Matcher
+from triage.catalog.overlap import atoms, large, shadows
 from triage.catalog.positions import Path
-from triage.catalog.rule import Example, PositiveExample, Rule
-from triage.catalog.verdict import Finding, Judgement
-from triage.mail import facts, identifiers, parse, unwrap
-from triage.mail.limits import MailError
-from triage.mail.message import Kind, Notification, Route
+from triage.catalog.rule import Example, Rule
+from triage.catalog.trial import Library, NoMail, OpenMail, Trial, found
+from triage.mail.message import Kind, Notification
 
-OpenMail = Callable[[str], bytes | None]
-"""The octets of a mail below fixtures/emails, None when there is none."""
+_FEW = 50
+"""Texts of examples, below which a share of them says nothing."""
+_OFTEN = 4
+"""In one of so many texts an entry may be tried in vain."""
+_LETTERS = re.compile(r"[^\W\d_]{4,}")
+_ESCAPES = re.compile(r"\\.")
+_STEM = 4
+"""Letters that make two words alike: lock, locked."""
 
 
 def check(
@@ -25,7 +37,9 @@ def check(
 
     No positive example may match another entry unless one of the two inhibits the other.
     """
-    trial = _Trial(catalog, mail)
+    matcher = Matcher(catalog)
+    library = Library(mail, matcher.known)
+    trial = Trial(catalog.rules, matcher, library, library.notifications)
     faults: list[Fault] = []
     for rule in catalog.rules.values():
         place = catalog.places[rule.id]
@@ -33,142 +47,111 @@ def check(
         if not template_exists(template):
             message = f"no template `{template}` for replies"
             faults.append(place.fault(("remediation", "template"), message))
-        faults += (place.fault(path, message) for path, message in trial.of(rule))
+        faults += (
+            replace(place.fault(one.path, one.message), warning=one.warning)
+            for one in trial.of(rule)
+        )
+        for number, condition in enumerate((rule.match, *rule.unless)):
+            path: Path = ("unless", number - 1) if number else ("match",)
+            faults += (fault_at(place, *slow) for slow in large(condition, path))
+    for rule, path, message in shadows(catalog.rules):
+        faults.append(fault_at(catalog.places[rule.id], path, message))
+    for rule, path, message in _Doubts(catalog, library).all():
+        fault = fault_at(catalog.places[rule.id], path, message)
+        faults.append(replace(fault, warning=True))
     return tuple(sorted(faults, key=lambda fault: (fault.file, fault.line, fault.message)))
 
 
-class _NoMail(Exception):  # noqa: N818 - it never leaves this module
-    """The mail of an example is not there or cannot be read."""
-
-
 @dataclass(slots=True)
-class _Trial:
-    """Runs examples; a mail that several entries use is read once."""
+class _Doubts:
+    """What is worth a look."""
 
     catalog: Catalog
-    mail: OpenMail
-    _matcher: Matcher = field(init=False)
-    _mails: dict[str, unwrap.Unwrapped] = field(default_factory=dict)
+    library: Library
 
-    def __post_init__(self) -> None:
-        self._matcher = Matcher(self.catalog)
+    def all(self) -> Iterator[tuple[Rule, Path, str]]:
+        """Of which entry, where in it, and what."""
+        for rule in self.catalog.rules.values():
+            for number, example in enumerate(rule.tests.ignores):
+                path: Path = ("tests", "ignores", number)
+                for message in self._wrong_reason(rule, example):
+                    yield rule, path, f"`{example.name}`: {message}"
+        yield from self._often()
 
-    def of(self, rule: Rule) -> Iterator[tuple[Path, str]]:
-        """The faults of one rule's examples."""
-        for number, positive in enumerate(rule.tests.matches):
-            path: Path = ("tests", "matches", number)
-            yield from ((path, message) for message in self._positive(rule, positive))
-        for number, negative in enumerate(rule.tests.ignores):
-            path = ("tests", "ignores", number)
-            yield from ((path, message) for message in self._negative(rule, negative))
-
-    def _positive(self, rule: Rule, example: PositiveExample) -> Iterator[str]:
+    def _wrong_reason(self, rule: Rule, example: Example) -> Iterator[str]:
+        """A near miss that is far away, or that only its kind keeps apart without saying so."""
         try:
-            notifications = self._notifications(rule, example)
-        except _NoMail as error:
-            yield f"`{example.name}`: {error}"
-            return
-        if not notifications:
-            yield f"`{example.name}`: {rule.id} must hold, but {self._why_none(example)}"
-            return
-        judged = [(one, self._matcher.judge(one)) for one in notifications]
-        if example.mail is not None:
-            # A mail may hold other notifications besides the one that it is an example of.
-            judged = [pair for pair in judged if _found(rule, pair[1])] or judged[:1]
-        for notification, judgement in judged:
-            finding = _found(rule, judgement)
-            name = f"`{example.name}` as {notification.kind}"
-            if finding is None:
-                yield f"{name}: {rule.id} must hold, but {self._instead(rule, judgement)}"
-                continue
-            yield from (f"{name}: {what}" for what in _differences(example.facts, finding))
-            yield from (f"{name}: {what}" for what in self._others(rule, judgement))
+            texts = self._texts(rule, example)
+            notifications = self.library.notifications(rule, example)
+        except NoMail:
+            return  # the trial says so
+        stems = _stems(rule)
+        if far := [text for text in texts if stems.isdisjoint(_stems_of(text))]:
+            which = f"{' '.join(far[0].split())[:60]!r} " if example.texts else ""
+            yield f"{which}holds no word of the entry, so that it shows nothing; take a near miss"
+        if example.kind is None:
+            for notification in notifications:
+                if notification.kind not in rule.kinds and _only_kind(rule, notification):
+                    yield f"is ignored only as {notification.kind}; say `kind:` if that is meant"
 
-    def _negative(self, rule: Rule, example: Example) -> Iterator[str]:
-        try:
-            notifications = self._notifications(rule, example)
-        except _NoMail as error:
-            yield f"`{example.name}`: {error}"
-            return
-        for notification in notifications:
-            finding = _found(rule, self._matcher.judge(notification))
-            if finding is not None:
-                proof = finding.evidence[0]
-                yield (
-                    f"`{example.name}` as {notification.kind}: {rule.id} must not hold, but its "
-                    f"{proof.method} {proof.text!r} is found in the {proof.where}"
-                )
-
-    def _notifications(self, rule: Rule, example: Example) -> tuple[Notification, ...]:
-        """The notifications of an example. Raises _NoMail when its mail cannot be read."""
+    def _texts(self, rule: Rule, example: Example) -> list[str]:
         if example.mail is None:
-            kinds = (example.kind,) if example.kind else rule.kinds
-            return tuple(_notification(kind, example) for kind in kinds)
-        if example.mail not in self._mails:
-            self._mails[example.mail] = self._read(example.mail)
-        found = self._mails[example.mail].notifications
-        return tuple(one for one in found if example.kind in (None, one.kind))
+            return [f"{example.subject}\n{wording}" for wording in example.wordings]
+        mail = self.library.mail(example.mail).mail
+        notifications = self.library.notifications(rule, example)
+        inner = [f"{one.subject}\n{one.text}" for one in notifications]
+        inner += [f"{one.subject}\n{one.newest}" for one in mail.attached]
+        return ["\n".join([mail.subject, mail.newest, *(f.text for f in mail.forwards), *inner])]
 
-    def _why_none(self, example: Example) -> str:
-        unwrapped = self._mails[example.mail or ""]
-        if unwrapped.notifications:
-            return f"the mail holds no notification of kind {example.kind}"
-        return f"the mail holds no notification: {unwrapped.why}"
+    def _often(self) -> Iterator[tuple[Rule, Path, str]]:
+        """Entries that are tried in vain on many texts, as what they require stands in them.
 
-    def _read(self, name: str) -> unwrap.Unwrapped:
-        octets = self.mail(name)
-        if octets is None:
-            raise _NoMail(f"there is no mail `{name}`")
-        try:
-            return unwrap.notifications(parse.parse(octets), self._matcher.known)
-        except MailError as error:
-            raise _NoMail(f"`{name}` cannot be read: {error}") from None
+        Counted on the examples of all entries, so that the answer is the same on every machine.
+        """
+        needles = Needles()
+        ready_rules = [(rule, ready(rule.match, needles)) for rule in self.catalog.rules.values()]
+        automaton = needles.automaton()
+        texts = {(one.subject, one.text) for rule, _ in ready_rules for one in self._examples(rule)}
+        if len(texts) < _FEW:
+            return
+        in_vain = dict.fromkeys(self.catalog.rules, 0)
+        for subject, text in texts:
+            reading = Reading(automaton, subject, text)
+            for rule, match in ready_rules:
+                if not reading.hits.keys().isdisjoint(match.needles()):
+                    in_vain[rule.id] += not match.spans(reading)
+        for rule, _ in ready_rules:
+            if in_vain[rule.id] * _OFTEN > len(texts):
+                message = (
+                    f"slow: tried in vain on {in_vain[rule.id]} of {len(texts)} texts of all "
+                    "examples; let its patterns require something rarer"
+                )
+                yield rule, ("match",), message
 
-    def _instead(self, rule: Rule, judgement: Judgement) -> str:
-        """What was found instead, and what the rule lacks."""
-        for hidden in judgement.hidden:
-            if hidden.rule == rule.id:
-                return f"{hidden.inhibited_by} hides it"
-        lacks = next((tried.lacks for tried in judgement.tried if tried.rule == rule.id), "")
-        found = ", ".join(finding.rule for finding in judgement.findings) or "nothing"
-        return f"{found} is found" + (f" ({lacks})" if lacks else "")
-
-    def _others(self, rule: Rule, judgement: Judgement) -> Iterator[str]:
-        """Entries that hold for the same notification, without a word about it."""
-        for other in (*judgement.findings, *judgement.hidden):
-            theirs = self.catalog.rules[other.rule]
-            allied = other.rule in rule.inhibits or rule.id in theirs.inhibits
-            if other.rule != rule.id and not allied:
-                yield f"{other.rule} holds as well; tell them apart, or let one inhibit the other"
-
-
-def _notification(kind: Kind, example: Example) -> Notification:
-    text = (example.text or "").replace("\r\n", "\n")
-    links = identifiers.links(text)
-    return Notification(
-        kind=kind,
-        route=Route.DIRECT,
-        subject=example.subject,
-        text=text,
-        links=links,
-        facts=facts.read(example.subject, text, links),
-    )
+    def _examples(self, rule: Rule) -> Iterator[Notification]:
+        for example in (*rule.tests.matches, *rule.tests.ignores):
+            try:
+                yield from self.library.notifications(rule, example)
+            except NoMail:
+                continue
 
 
-def _found(rule: Rule, judgement: Judgement) -> Finding | None:
-    return next((finding for finding in judgement.findings if finding.rule == rule.id), None)
+def _only_kind(rule: Rule, notification: Notification) -> bool:
+    """Whether the rule would hold if it were for all kinds."""
+    open_ = rule.model_copy(update={"kinds": tuple(Kind), "namespace": "any", "inhibits": ()})
+    judgement = Matcher(Catalog({rule.id: open_}, "", {})).judge(notification)
+    return found(open_, judgement) is not None
 
 
-def _differences(expected: Mapping[str, object], finding: Finding) -> Iterator[str]:
-    for name, value in expected.items():
-        got = finding.facts.get(name)
-        if got != value:
-            yield f"fact `{name}` must be {_shown(value)}, but is {_shown(got)}"
-    if finding.drifted:
-        yield "a required fact is missing"
+def _stems(rule: Rule) -> set[str]:
+    """The beginnings of all words that the entry looks for."""
+    words = [rule.fuzzy.phrase] if rule.fuzzy else []
+    for literal, pattern in atoms(rule.match):
+        words += [literal, _ESCAPES.sub(" ", pattern or "")]
+    for condition in rule.unless:
+        words += [literal for literal, _ in atoms(condition)]
+    return {stem for text in words for stem in _stems_of(text)}
 
 
-def _shown(value: object) -> str:
-    if value is None:
-        return "missing"
-    return repr(list(value) if isinstance(value, tuple) else value)
+def _stems_of(text: str) -> set[str]:
+    return {word[:_STEM] for word in _LETTERS.findall(fold(text).text)}

@@ -17,7 +17,7 @@ from triage.catalog.pattern import PatternError, compiled, never_folded, proves
 from triage.catalog.positions import Fault, Path, Place, read
 from triage.catalog.rule import Condition, Rule
 
-__all__ = ["Catalog", "CatalogFaults", "Fault", "RuleSource", "load"]
+__all__ = ["Catalog", "CatalogFaults", "Fault", "RuleSource", "fault_at", "load"]
 
 RECORD_IDS = "record_ids"
 """The fact that every finding may have without asking for it."""
@@ -80,7 +80,7 @@ def load(sources: Iterable[RuleSource]) -> Catalog:
         rule = _validated(source.id, value, place, faults)
         if rule is not None:
             rules[source.id] = rule
-            faults += (_fault(place, *fault) for fault in _contradictions(rule))
+            faults += (fault_at(place, *fault) for fault in _contradictions(rule))
     faults += _inhibition_faults(rules, effective.keys(), places)
     if faults:
         unique = sorted(set(faults), key=lambda fault: (fault.file, fault.line, fault.message))
@@ -129,9 +129,9 @@ def _translated(error: dict[str, Any], place: Place) -> Fault:
     key = str(loc[-1]) if loc else "the entry"
     if error["type"] == "extra_forbidden":
         allowed = _keys(_model_at(loc[:-1]))
-        return _fault(place, loc, f"unknown key `{key:.{_SHOWN}}`{_allowed(key, allowed)}")
+        return fault_at(place, loc, f"unknown key `{key:.{_SHOWN}}`{_allowed(key, allowed)}")
     if error["type"] == "missing":
-        return _fault(place, loc, f"`{key}` is missing")
+        return fault_at(place, loc, f"`{key}` is missing")
     message = (
         str(error["msg"])
         .removeprefix("Value error, ")
@@ -144,10 +144,10 @@ def _translated(error: dict[str, Any], place: Place) -> Fault:
         if not isinstance(given, str | None) and error["type"] in ("string_type", "literal_error"):
             message += " unless quotes make it text"
     named = ".".join(str(part) for part in loc) or key
-    return _fault(place, loc, f"`{named}`: {message}")
+    return fault_at(place, loc, f"`{named}`: {message}")
 
 
-def _fault(place: Place, loc: Path, message: str) -> Fault:
+def fault_at(place: Place, loc: Path, message: str) -> Fault:
     """A fault where the file has it: a list of conditions is `any`, which nobody wrote."""
     path: Path = ()
     for part in loc:

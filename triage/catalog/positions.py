@@ -28,9 +28,11 @@ class Fault:
     line: int
     """From 1."""
     message: str
+    warning: bool = False
+    """Worth a look; what the catalog says still holds."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
+        return f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,16 +148,24 @@ class Example(Strict):
     """Of a text; without it the text is tried as every kind of the rule. Of a mail: only
     notifications of this kind count."""
     text: str | None = None
+    texts: tuple[str, ...] = ()
+    """Several, each of which is tried by itself."""
     subject: str = ""
-    """Goes with `text`."""
+    """Goes with `text` and `texts`."""
 
     @model_validator(mode="after")
     def _mail_or_text(self) -> Example:
-        if (self.mail is None) == (self.text is None):
-            raise ValueError("give either mail (a file below fixtures/emails) or text")
+        given = [self.mail is not None, self.text is not None, bool(self.texts)]
+        if sum(given) != 1:
+            raise ValueError("give either mail (a file below fixtures/emails) or text or texts")
         if self.mail is not None and self.subject:
             raise ValueError("subject goes with text; a mail has its own")
         return self
+
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """The texts; none when it is a mail."""
+        return self.texts if self.text is None else (self.text,)
 
 
 class PositiveExample(Example):
@@ -165,6 +173,12 @@ class PositiveExample(Example):
 
     facts: dict[str, ExpectedFact] = Field(default_factory=dict)
     """What must be read from it; facts that are not listed are not compared."""
+    by: Literal["match", "fuzzy"] = "match"
+    """Which of the two finds it."""
+    words: str | None = None
+    """The words that prove it, as a piece of evidence has them; white space is alike."""
+    drifted: bool = False
+    """A required fact is missing in it: the sender changed its wording."""
 
 
 class NegativeExample(Example):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import tempfile
 import threading
@@ -24,8 +23,8 @@ from triage.demo.promise import (
     fixture_settings,
 )
 from triage.demo.show import show_mailbox, show_received, table_of
-from triage.ports import MailRow, OutboxState
 from triage.response.digest import week_of
+from triage.rows import MailRow, OutboxState
 from triage.service.log import configure_log
 from triage.service.run import Service, SystemClock
 from triage.settings import Settings, load
@@ -60,7 +59,7 @@ def run(folder: Path) -> int:
             f"server on port {smtp.port}, both inside this process.\n"
             f"{len(DELIVERED)} mails are delivered, and one of them {STORM} times more: a storm.\n"
         )
-        with Service.of(settings) as service, _mailbox(imap.port) as client:
+        with Service.of(settings) as service, imap.client() as client:
             watching = threading.Thread(target=service.run, name="service")
             watching.start()
             try:
@@ -88,15 +87,6 @@ def _settings(place: Path, imap_port: int, smtp_port: int) -> Settings:
     text = fixture_settings(imap_port, smtp_port, "demo", f'group_wait = "{_GROUP_WAIT}"\n')
     (place / "triage.toml").write_text(text + '[log]\nlevel = "error"\n', encoding="utf-8")
     return load(place / "triage.toml")
-
-
-def _mailbox(port: int) -> IMAPClient:
-    """A person's own view of the mailbox."""
-    client = IMAPClient("127.0.0.1", port, ssl=False, timeout=10)
-    # Three small writes an APPEND: with Nagle's algorithm each waits for the other side.
-    client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    client.login("demo", "demo")
-    return client
 
 
 def _deliver_and_watch(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from email.message import EmailMessage
 from typing import Any
 
-from triage.ports import MailRow
+from triage.rows import MailRow
 from triage.settings import shipped
 
 STORM = 20
@@ -76,7 +76,12 @@ def broken_promises(
     folders: Mapping[str, Sequence[tuple[str, tuple[str, ...]]]],
 ) -> list[str]:
     """Where the demo differs from what the fixtures promise; empty when all is well."""
-    return [*_verdicts(rows), *_letters(messages), *_mailbox(rows, folders)]
+    return [
+        *_verdicts(rows),
+        *_letters(messages),
+        *_records(messages),
+        *_mailbox(rows, folders),
+    ]
 
 
 def _expectations() -> dict[str, dict[str, Any]]:
@@ -125,6 +130,26 @@ def _letters(messages: Sequence[tuple[tuple[str, ...], EmailMessage]]) -> Iterat
     yield from (f"{who} was told twice: {what}" for (who, what), n in told.items() if n > 1)
     if not {recipient for to, _ in messages for recipient in to} >= _READERS:
         yield "the digest did not arrive"
+
+
+def _records(messages: Sequence[tuple[tuple[str, ...], EmailMessage]]) -> Iterator[str]:
+    """A record reaches only the people of those to whom a mail that names it is promised."""
+    entitled: dict[str, set[str]] = {}
+    for name in DELIVERED:
+        promise = _expectations()[name]
+        for record in promise["record_ids"]:
+            domains = {_domain(recipient) for recipient in promise["recipients"]}
+            entitled.setdefault(record, set()).update(domains)
+    for to, message in messages:
+        part = message.get_body(("plain",))
+        words = part.get_content() if part else ""
+        for record, domains in entitled.items():
+            if record in words and not domains.issuperset(map(_domain, to)):
+                yield f"{', '.join(to)} was told of record {record}"
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2]
 
 
 def _mailbox(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from abc import ABC, abstractmethod
 from argparse import Namespace
-from asyncio import Server
+from asyncio import Server, StreamReader, StreamWriter
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Self
+from uuid import uuid4
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from proxyprotocol.reader import ProxyProtocolReader
+from imapclient import IMAPClient
+from proxyprotocol.sock import SocketInfo
 from pymap.backend.dict import DictBackend
 from pymap.imap import IMAPServer
 
@@ -50,7 +53,20 @@ class _LoopbackServer(ABC):
 
 
 class ImapServer(_LoopbackServer):
-    """pymap with its in-memory backend: one user, `demo` with the password `demo`."""
+    """pymap with its in-memory backend: one account with an empty INBOX.
+
+    It has IDLE, MOVE and UIDPLUS; keywords that a client adds are dropped without a word.
+    """
+
+    user = password = "demo"  # noqa: S105 - only this machine can reach it
+
+    def client(self) -> IMAPClient:
+        """Another program on the same account."""
+        client = IMAPClient("127.0.0.1", self.port, ssl=False, timeout=10)
+        # Three small writes an APPEND: with Nagle's algorithm each waits for the other side.
+        client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.login(self.user, self.password)
+        return client
 
     async def _listen(self) -> Server:
         options = Namespace(
@@ -64,15 +80,19 @@ class ImapServer(_LoopbackServer):
             inherited_sockets=None,
             passlib_cfg=None,
             demo_data=False,
-            demo_user="demo",
-            demo_password="demo",  # noqa: S106 - only this process can reach it
+            demo_user=self.user,
+            demo_password=self.password,
         )
         backend, config = await DictBackend.init(options, invalid_user_sleep=0.0)
         config.apply_context()
-        accept = ProxyProtocolReader(config.proxy_protocol).get_callback(
-            IMAPServer(backend.login, config)
-        )
-        return await asyncio.start_server(accept, "127.0.0.1", 0)
+        imap = IMAPServer(backend.login, config)
+
+        # The ProxyProtocolReader that pymap's own start uses lets go of the task that serves a
+        # connection, and Python's garbage collector then ends it at any time.
+        async def session(reader: StreamReader, writer: StreamWriter) -> None:
+            await imap(reader, writer, SocketInfo.get(writer, None, unique_id=uuid4().bytes))
+
+        return await asyncio.start_server(session, "127.0.0.1", 0)
 
 
 class SmtpServer(_LoopbackServer):

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from triage.ports import MailRow
+from triage.rows import MailRow
 
 _COLOURS = {"known": "green", "unknown": "yellow", "suspicious": "red", "unreadable": "magenta"}
 _SHOWN_LINES = 60

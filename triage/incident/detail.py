@@ -53,5 +53,7 @@ def detail(case: Case, mail: Mail | None, tried: tuple[Tried, ...] = ()) -> Deta
 
 def _answers(case: Case, mail: Mail | None) -> str:
     """The Message-ID that a reply answers: of a person's mail, never of a notification's."""
-    by_person = case.notification.route is not Route.DIRECT
-    return mail.message_id[:_LINE] if by_person and mail else ""
+    if mail is None or case.notification.route is Route.DIRECT:
+        return ""
+    # A part of one would thread the reply nowhere.
+    return mail.message_id if len(mail.message_id) <= _LINE else ""

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from triage.catalog.rule import Rule
 from triage.catalog.verdict import Outcome, Owner
-from triage.incident.incident import Case
+from triage.incident.incident import Case, Reason
 from triage.mail.message import Notification
 
 _IDS = re.compile(
@@ -17,13 +17,17 @@ _IDS = re.compile(
     r"|\b[A-Za-z0-9]{15,}\b"  # Salesforce's, and digests in hex
 )
 _NUMBERS = re.compile(r"\d+")
-_VARIES = re.compile(r" (?:names|for|is of) ")
+_VARIES = re.compile(r" (?:names|for|of) ")
 """Behind these words the reason of a suspicion names what the forger wrote."""
 _LABELLED = re.compile(
     r"^[ \t]*(?:error|exception|message|reason)[^:\n]{0,20}:[ \t]*(\S.*)",
     re.IGNORECASE | re.MULTILINE,
 )
 _MASKED_CHARACTERS = 300
+
+
+APART = frozenset({Reason.FOREIGN_ORG, Reason.FORWARDER_NOT_ENTITLED, Reason.AUTOMATIC})
+"""Reasons for which nothing of a case may be told to the tenant."""
 
 
 def masked(message: str) -> str:
@@ -47,11 +51,14 @@ def owner_key(case: Case) -> str:
     return "none"
 
 
-def fingerprint(case: Case, rules: Mapping[str, Rule], mailbox: str) -> str:
+def fingerprint(
+    case: Case, rules: Mapping[str, Rule], mailbox: str, reason: Reason | None = None
+) -> str:
     """The same for two cases exactly if they are one trouble; 64 hex digits.
 
     Suspicious cases are grouped by mailbox and reason alone, so that one forger, whatever the
-    ids, hosts and names that he writes, makes one incident.
+    ids, hosts and names that he writes, makes one incident. What may not reach the tenant by
+    its `reason` never shares an incident with what may, nor a sandbox with production.
     """
     if case.outcome is Outcome.SUSPICIOUS:
         parts = ["suspicious", mailbox, _VARIES.split(case.authentication.why, maxsplit=1)[0]]
@@ -65,6 +72,10 @@ def fingerprint(case: Case, rules: Mapping[str, Rule], mailbox: str) -> str:
         exception, message = _words(case.notification)
         kind = case.notification.kind
         parts = ["unknown", owner_key(case), kind, exception, masked(message)]
+    if case.outcome is not Outcome.SUSPICIOUS and case.notification.facts.sandbox:
+        parts.append("sandbox")
+    if reason in APART:
+        parts.append(reason)
     return sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from triage.mail.hosts import is_salesforce_host, is_sandbox_host, plain_host
@@ -17,6 +18,7 @@ from triage.mail.message import Cause
 
 SPAN: Final = 4_000
 """Characters of the unit lines, and of one cause, that are read."""
+_HEADS: Final = 50
 _CAUSES: Final = 20
 _FRAMES: Final = 200
 
@@ -49,8 +51,9 @@ _LAST_BRACKET: Final = re.compile(r"\(([^()\s]{1,255})\)\s{0,4}\.?$")
 _MARGIN: Final = " \t\xa0>*_"
 
 
-def heads(text: str, limit: int = 50) -> tuple[Head, ...]:
-    """Every Apex head in `text`, in order; a digest can hold several."""
+@lru_cache(maxsize=4)  # several rooms ask about the same text
+def heads(text: str) -> tuple[Head, ...]:
+    """Every Apex head in `text`, in order, at most 50; a digest can hold several."""
     if "unhandled" not in text:
         return ()
     found: list[Head] = []
@@ -62,7 +65,7 @@ def heads(text: str, limit: int = 50) -> tuple[Head, ...]:
         marked = any(line.strip(_MARGIN) == "Sandbox" for line in before[-4:])
         head = Head(org, user, match.start(), match.end(), sandbox=marked)
         found.append(_with_organization(text, head))
-        if len(found) >= limit:
+        if len(found) >= _HEADS:
             break
     return tuple(found)
 
@@ -128,19 +131,15 @@ _JOB: Final = (
 _CLASS: Final = rf"class {_QUOTE}?{_NAME}{_QUOTE}?{_JOB}"
 _EVENT: Final = r"(?:Before|After)(?:Insert|Update|Delete|Undelete)"
 _UNITS: Final = (
-    ("batch", re.compile(rf"Failed to process batch for {_CLASS}", re.IGNORECASE)),
-    ("queueable", re.compile(rf"Failed to process Queueable job for {_CLASS}", re.IGNORECASE)),
-    (
-        "future",
-        re.compile(rf"Failed to invoke future method .{{0,500}}? on {_CLASS}", re.IGNORECASE),
-    ),
-    (
-        "scheduled",
-        re.compile(rf"Scheduled job {_QUOTE}(.{{1,250}}?){_QUOTE} threw", re.IGNORECASE),
-    ),
-    ("visualforce", re.compile(r"Visualforce Page: /apex/(\w{1,200})", re.IGNORECASE)),
-    ("trigger", re.compile(rf"(?<![\w.]){_NAME}: ?execution of {_EVENT}\b", re.IGNORECASE)),
+    ("batch", "failed to process batch for", rf"Failed to process batch for {_CLASS}"),
+    ("queueable", "process queueable job for", rf"Failed to process Queueable job for {_CLASS}"),
+    ("future", "invoke future method", rf"Failed to invoke future method .{{0,500}}? on {_CLASS}"),
+    ("scheduled", "scheduled job", rf"Scheduled job {_QUOTE}(.{{1,250}}?){_QUOTE} threw"),
+    ("visualforce", "visualforce page", r"Visualforce Page: /apex/(\w{1,200})"),
+    ("trigger", "execution of", rf"(?<![\w.]){_NAME}: ?execution of {_EVENT}\b"),
 )
+"""Each with words without which it cannot hold."""
+_PATTERNS: Final = {unit: re.compile(pattern, re.IGNORECASE) for unit, _, pattern in _UNITS}
 _JOB_ID: Final = re.compile(
     rf"\bjob\s{{1,4}}id\s{{0,4}}:?\s{{0,4}}{_QUOTE}?(707[0-9A-Za-z]{{12,15}})(?![0-9A-Za-z])",
     re.IGNORECASE,
@@ -150,8 +149,10 @@ _JOB_ID: Final = re.compile(
 def read_unit(region: str) -> Unit:
     """The variant line of `region`; its line breaks count as blanks."""
     flat = " ".join(region.split())
-    for unit, pattern in _UNITS:
-        match = pattern.search(flat)
+    folded = flat.casefold()
+    for unit, words, _ in _UNITS:
+        pattern = _PATTERNS[unit]
+        match = pattern.search(flat) if words in folded else None
         if match is None:
             continue
         if unit == "scheduled":
@@ -165,7 +166,7 @@ def read_unit(region: str) -> Unit:
 
 def read_job_id(text: str) -> str | None:
     """The first job id that is named as one, 15 characters."""
-    match = _JOB_ID.search(text)
+    match = _JOB_ID.search(text) if "707" in text else None
     return context_id(match[1], "707") if match else None
 
 

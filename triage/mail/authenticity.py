@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from triage.mail import identifiers
 from triage.mail.claims import SUBSTITUTE, Claim, claim, contradiction
-from triage.mail.identifiers import is_below
+from triage.mail.hosts import is_below
 from triage.mail.message import Address, Kind, Mail, Notification, Route
 from triage.mail.results import Results, Trust, aligned, read_results
 from triage.tenant import Tenant, Tenants
@@ -15,7 +16,6 @@ from triage.tenant import Tenant, Tenants
 __all__ = ["Authentication", "Authenticity", "Trust", "authenticate", "contradiction"]
 
 _PLATFORM: Final = "salesforce.com"
-_BOUNCES: Final = "bnc.salesforce.com"
 _AGENT_CONNECT: Final = ("stellaconnect.net", "agentconnect.net")
 
 
@@ -53,7 +53,7 @@ def authenticate(
     if notification.route is Route.DIRECT:
         proof, sender = _proof(notification, tenants, results)
         claimed = claim(notification, tenants, sender=sender)
-        fault = _header_fault(mail)
+        fault = _header_fault(notification, mail, results)
     else:
         person = mail.from_[0] if len(mail.from_) == 1 else None
         proof = _proof_of_person(person, results)
@@ -104,17 +104,32 @@ def _proof_of_package(notification: Notification, tenants: Tenants, results: Res
         if is_below(domain, SUBSTITUTE) or any(aligned(domain, own) for own in tenant.domains):
             return f"DKIM of {domain} and {org}"
     for domain in results.passed("spf"):
-        if domain.endswith("." + _BOUNCES):
+        if _is_envelope_of(domain, notification.lk):
             return f"SPF of {domain} and {org}"
     return ""
 
 
-def _header_fault(mail: Mail) -> str:
+def _is_envelope_of(domain: str, org: str | None) -> bool | None:
+    """Whether SPF passed for the bounces of that org: every customer of Salesforce has some.
+
+    None when it is no such domain, or one in a form that does not tell the org.
+    """
+    envelope = identifiers.envelope_org(f"x@{domain}")
+    return identifiers.same_org(envelope, org) if envelope and org else None
+
+
+def _header_fault(notification: Notification, mail: Mail, results: Results) -> str:
     """What no mail of a sane source shows; "" for nothing."""
     if len(mail.from_) > 1:
-        return "it has more than one From address"
+        return "it has not exactly one From address"
     orgs = dict.fromkeys(value.strip()[:15] for value in mail.all("x-sfdc-lk"))
-    return f"X-SFDC-LK names {' and '.join(orgs)}" if len(orgs) > 1 else ""
+    if len(orgs) > 1:
+        return f"X-SFDC-LK names {' and '.join(orgs)}"
+    spf = results.passed("spf") if notification.kind is Kind.MANAGED_PACKAGE else ()
+    for domain in spf:
+        if _is_envelope_of(domain, notification.lk) is False:
+            return f"X-SFDC-LK names {notification.lk}, SPF passed for another org ({domain})"
+    return ""
 
 
 # What a person passed on -------------------------------------------------------------------

@@ -6,12 +6,12 @@ none of these headers on its notifications; that they are absent proves nothing.
 
 from __future__ import annotations
 
-import email
 import re
 from collections.abc import Collection, Sequence
+from email.message import Message
 from typing import Final
 
-from triage.mail import phrases, report, scan
+from triage.mail import phrases, report, scan, tree
 from triage.mail.charset import field_text
 from triage.mail.hosts import is_agent_connect_host, is_below, is_salesforce_host
 from triage.mail.limits import DEFAULT, LimitExceeded, Limits
@@ -78,16 +78,20 @@ def settled(octets: bytes, list_ids: Collection[str], limits: Limits = DEFAULT) 
         scan.check_block(block, limits)
     except LimitExceeded:
         return None
-    message = email.message_from_bytes(block)
-    raw = [(name.lower(), str(value)) for name, value in message.raw_items()]
-    why = _by_headers(raw, list_ids)
-    if message.get_content_type() == "multipart/report":
-        return None
-    subject = field_text(message.get("subject", ""))
-    why = why or _by_subject(subject)
+    raw = [(name.lower(), str(value)) for name, value in tree.header_fields(block)]
+    subject = field_text(next((value for name, value in raw if name == "subject"), ""))
+    why = _by_headers(raw, list_ids) or _by_subject(subject)
     if why is None or "api error alert" in subject.casefold() or _points_to_us(raw):
         return None
-    return why
+    return None if _is_report(raw) else why
+
+
+def _is_report(headers: Headers) -> bool:
+    message = Message()
+    for name, value in headers:
+        if name == "content-type":
+            message.set_raw(name, value)
+    return message.get_content_type() == "multipart/report"
 
 
 def _points_to_us(headers: Headers) -> bool:

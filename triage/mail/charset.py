@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from binascii import Error as Base64Error
 from email.errors import HeaderParseError
 from email.header import decode_header
 from typing import Final
+
+from triage.mail.limits import DEFAULT
 
 _WIDER: Final = {
     "us-ascii": "windows-1252",
@@ -38,6 +41,11 @@ _NOT_FOR_MAIL: Final = frozenset(
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _WORD: Final = r"=\?[^?\s]{1,60}\?[bBqQ]\?[^?]*\?="
 _WORDS: Final = re.compile(f"{_WORD}(?:[ \t]+{_WORD})*")
+_MARKS: Final = re.compile(rf"[^\w\s\x00-\u02ff]{{{DEFAULT.marks + 1},}}")
+"""Combining marks are neither letters nor blanks."""
+_KANA_MARKS: Final = re.compile(r"(?<=[^\w\s\x00-\u02ff])[\uff9e\uff9f]+")
+"""But for two of half-width Kana, here where no Kana can stand before them."""
+_AS_MARKS: Final = {0xFF9E: 0x3099, 0xFF9F: 0x309A}
 _FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -47,15 +55,18 @@ _BOMS: Final = (
 )
 
 
-def text_of(octets: bytes, charset: str = "") -> str:
+def text_of(octets: bytes, charset: str = "", most: int | None = None) -> str:
     """The text of octets: by their mark, by the declared charset, as UTF-8, as windows-1252.
 
-    Never raises; what no charset explains is replaced. Without NUL and lone surrogates.
+    Of no more than `most` octets, and a character that is cut there is left out. Never raises;
+    what no charset explains is replaced. Without NUL and lone surrogates, and without the
+    combining marks that nobody writes in a row (`Limits.marks`).
     """
-    return _clean(_decoded(octets, charset))
+    is_cut = most is not None and len(octets) > most
+    return calm(_clean(_decoded(octets[:most], charset, is_cut=is_cut)))
 
 
-def _decoded(octets: bytes, charset: str) -> str:
+def _decoded(octets: bytes, charset: str, *, is_cut: bool) -> str:
     for mark, codec in _BOMS:
         if octets.startswith(mark):
             return octets.decode(codec, "replace")
@@ -64,16 +75,21 @@ def _decoded(octets: bytes, charset: str) -> str:
     for name in order:
         if name:
             try:
-                return octets.decode(name)
+                return _whole_characters(octets, name) if is_cut else octets.decode(name)
             except (UnicodeError, ValueError):
                 continue
     kept = codec if codec.startswith(_MANY_OCTETS) else "windows-1252"
     return octets.decode(kept, "replace")
 
 
+def _whole_characters(octets: bytes, codec: str) -> str:
+    """Decoded but for a character that the last octets only begin."""
+    return codecs.getincrementaldecoder(codec)("strict").decode(octets)
+
+
 def _codec(octets: bytes, charset: str) -> str:
     """The Python codec for a declared charset, "" when there is none."""
-    name = charset.strip().strip("\"'").lower()
+    name = charset.partition("*")[0].strip().strip("\"'").lower()  # RFC 2231, 5: a language
     name = _WIDER.get(name, name)
     if name == "utf-16":
         # No mark: the side on which the zeros of Latin letters stand tells the order.
@@ -99,6 +115,22 @@ def _clean(text: str) -> str:
     return text
 
 
+def calm(text: str) -> str:
+    """Without the combining marks beyond `Limits.marks` in a row, which take long to sort."""
+    if text.isascii():
+        return text
+    text = _KANA_MARKS.sub(lambda marks: marks.group().translate(_AS_MARKS), text)
+    return _MARKS.sub(_first_marks, text)
+
+
+def _first_marks(match: re.Match[str]) -> str:
+    """The run with its marks cut; punctuation and signs, of which there may be many, stay."""
+    run = match.group()
+    starts = {char: unicodedata.normalize("NFKD", char)[0] for char in set(run)}
+    marks = "".join(sorted(char for char, start in starts.items() if unicodedata.combining(start)))
+    return re.sub(f"([{marks}]{{{DEFAULT.marks}}})[{marks}]+", r"\1", run) if marks else run
+
+
 def field_text(value: object) -> str:
     """A header value decoded and on one line; as it stands where its words cannot be decoded.
 
@@ -109,7 +141,7 @@ def field_text(value: object) -> str:
     if raw.isascii() and raw.isprintable() and "=?" not in raw:
         return raw.strip()  # as most are
     raw = readable(_FOLD.sub("", raw))
-    return _CONTROL.sub(" ", _clean(_WORDS.sub(_words, raw))).strip()
+    return _CONTROL.sub(" ", calm(_clean(_WORDS.sub(_words, raw)))).strip()
 
 
 def readable(raw: str) -> str:

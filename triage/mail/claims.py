@@ -101,7 +101,7 @@ def claim(
     authenticated person belongs; the person counts only where the text names no tenant.
     """
     facts = notification.facts
-    head = next(iter(heads(notification.text, limit=1)), None)
+    head = next(iter(heads(notification.text)), None)
     lk = notification.lk if notification.route in _CARRIED else None
     carrier = sender or (tenants.by_org(lk) if lk else None)
     named = _named(notification, tenants, head)

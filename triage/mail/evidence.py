@@ -28,6 +28,8 @@ _ERROR: Final = re.compile(
 _LABELLED: Final = re.compile(r"(?:error|fehler|erreur|message|reason|exception|エラー)[^:]{0,20}:")
 _REFUSAL: Final = re.compile(r"can ?not be|can't be|must not be|may not be|missing (?:value|field)")
 _ERROR_WORDS: Final = 12
+_ALERT_TITLE: Final = re.compile(r"api error alerts?(?:$|\s?[^\w\s]|\s(?:for|from)\b|\s?[0-9])")
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?\uff1f\u3002])\s+")
 _EXCEPTION: Final = re.compile(r"(?:[\w.]{1,80}: ?)?(?:system|stellaconnect)\.\w{1,80}: ?\S")
 _URL: Final = re.compile(r"<?\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
 _SEPARATOR: Final = re.compile(
@@ -106,9 +108,13 @@ def is_warning_or_flow(subject: str, text: str) -> bool:
     return start.startswith("error element ") and "flow" in start
 
 
-def is_alert_subject(subject: str) -> bool:
-    """Whether a subject holds the words of Agent Connect's own alerts."""
-    return "api error alert" in fold(subject)
+def is_alert_subject(subject: str, *, is_bulk: bool = False) -> bool:
+    """Whether a subject holds the words of Agent Connect's own alerts.
+
+    In bulk mail they end it, or are followed by what the alert is about: news go on about them.
+    """
+    title = fold(subject)
+    return (_ALERT_TITLE.search(title) is not None) if is_bulk else "api error alert" in title
 
 
 def has_record(links: Sequence[Link]) -> bool:
@@ -138,6 +144,19 @@ def _is_alert_title(subject: str) -> bool:
     return _BRAND.search(title) is not None and _ERROR.search(title) is not None
 
 
+def is_asked_about(text: str, known: Known) -> bool:
+    """Whether a known error stands in a question: then a person speaks, whoever sent it."""
+    if "?" not in text and "\uff1f" not in text:
+        return False
+    lines = text.split("\n")
+    sentences = (
+        sentence.rstrip(" )\"'\u201c\u201d\u00bb")
+        for number in _candidates(lines, known)
+        for sentence in _SENTENCE_END.split(lines[number])
+    )
+    return any(one.endswith(("?", "\uff1f")) and known(one) for one in sentences)
+
+
 def is_conversation(text: str, subject: str = "") -> bool:
     """Whether a person speaks: a greeting, thanks, a question.
 
@@ -156,48 +175,42 @@ def is_conversation(text: str, subject: str = "") -> bool:
 # Lines that stand alone -----------------------------------------------------------------------
 
 
-def standing_lines(text: str, known: Known) -> tuple[int, ...]:
+def standing_lines(text: str, known: Known) -> Iterator[int]:
     """Numbers of the lines where a known error stands alone, not inside a sentence."""
     lines = text.split("\n")
-    found = []
     for number in _candidates(lines, known):
         line = lines[number]
         if _is_alone(line, known) and not _is_within(lines, number, number):
-            found.append(number)
+            yield number
         elif number + 1 < len(lines) and not known(line):
             joined = f"{line} {lines[number + 1].strip()}"
             alone = _is_alone(joined, known) and not known(lines[number + 1])
             if alone and not _is_within(lines, number, number + 1):
-                found.append(number)
-    return tuple(found)
+                yield number
 
 
-def exception_lines(text: str) -> tuple[int, ...]:
+def exception_lines(text: str) -> Iterator[int]:
     """Numbers of the lines that are an error which the catalog need not know.
 
     They begin with an exception's type, or name the brand and what cannot be, and nothing else.
     """
     lines = text.split("\n")
-    found = []
     for number, line in enumerate(lines):
         bare = fold(_BULLET.sub("", _URL.sub("", line[:_LONGEST])))
         refused = _BRAND.search(bare) and _REFUSAL.search(bare) and not _QUESTION.search(bare)
         alone = _EXCEPTION.match(bare) or (refused and _is_short(bare, _ERROR_WORDS))
         if alone and not _is_within(lines, number, number):
-            found.append(number)
-    return tuple(found)
+            yield number
 
 
-def status_lines(text: str, known: Known) -> tuple[int, ...]:
+def status_lines(text: str, known: Known) -> Iterator[int]:
     """Numbers of the lines with a job's status: `First error: …`, as Setup > Apex Jobs shows."""
-    found = []
     for number, line in enumerate(text.split("\n")):
         bare = fold(_BULLET.sub("", line[:_LONGEST])).lstrip("\"'\u201c\u201e")
         before, mark, _ = bare.partition("first error:")
         # A label may stand before it, a sentence may not.
         if mark and (not before or _is_label(before)) and (known(line) or names_package(text)):
-            found.append(number)
-    return tuple(found)
+            yield number
 
 
 def _candidates(lines: Sequence[str], known: Known) -> Iterator[int]:

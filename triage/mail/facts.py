@@ -120,10 +120,11 @@ _FIELD: Final = re.compile(
     r"(?<![0-9A-Za-z_])([A-Za-z](?:_?[A-Za-z0-9]){0,14})__[A-Za-z](?:_?[A-Za-z0-9]){0,79}"
     r"__(?:c|r|e|b|x|mdt|share|history|pc)(?![0-9A-Za-z_])"
 )
-_PREFIX: Final = re.compile(
-    r"(?<![\w.])([A-Za-z]\w{0,14}):"
-    r"(?=Too many |Apex |Maximum |Query |Number of |No more |Attempted |Batchable )"
+_PREFIXED: Final = (
+    *(":Too many ", ":Apex ", ":Maximum ", ":Query ", ":Number of ", ":No more ", ":Attempted "),
+    ":Batchable ",
 )
+_PREFIX: Final = re.compile(rf"(?<![\w.])([A-Za-z]\w{{0,14}})(?={'|'.join(_PREFIXED)})")
 _NO_PREFIX: Final = frozenset({"error", "message", "exception", "by", "cause", "reason", "detail"})
 _EXECUTION: Final = re.compile(r"(?<![\w.])([A-Za-z]\w{0,14})\.\w{1,80}: execution of ")
 
@@ -148,7 +149,8 @@ def _namespaces(
         found += [match[1] for match in _EXECUTION.finditer(text)]
     if "__" in text:
         found += [match[1] for match in _FIELD.finditer(text)]
-    found += [m[1] for m in _PREFIX.finditer(text) if m[1].lower() not in _NO_PREFIX]
+    if any(words in text for words in _PREFIXED):
+        found += [m[1] for m in _PREFIX.finditer(text) if m[1].lower() not in _NO_PREFIX]
     # Apex names are case-insensitive; ours is written one way.
     found = [_OURS if name.lower() == _OURS.lower() else name for name in found]
     return unique(name for name in found if name not in _PLATFORM)

@@ -15,7 +15,9 @@ from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from triage.mail.limits import DEFAULT, LimitExceeded, Limits
+from triage.mail.charset import calm
+from triage.mail.identifiers import links
+from triage.mail.limits import DEFAULT, Budget, LimitExceeded, Limits
 
 ORIGINAL: Final = "-----Original Message-----"
 """Put where Outlook separates what follows by structure alone."""
@@ -55,16 +57,22 @@ _LINE: Final = frozenset(
 _PARAGRAPH: Final = frozenset(
     ("blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "ol", "p", "pre", "table", "ul")
 )
+_HEADINGS: Final = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _SIGNATURES: Final = frozenset(("gmail_signature", "moz-signature"))
 _BLANKS: Final = re.compile(r"[ \t\n\r\f\xa0]+")
 _HIDING: Final = re.compile(
     r"(?:^|;)(?:display:none|visibility:hidden|mso-hide:all|opacity:0(?:\.0*)?(?=;|!|$)"
-    r"|font-size:0(?:\.0*)?(?:px|pt|em|rem|%)?(?=;|!|$)|max-height:0(?:px)?;.*overflow:hidden)"
+    r"|font-size:0(?:\.0*)?(?:px|pt|em|rem|%)?(?=;|!|$))"
 )
+_FLAT: Final = re.compile(r"(?:^|;)max-height:0(?:px)?;")
 _SEPARATOR: Final = re.compile("border-top:solid#(?:e1e1e1|b5c4df)")
 _BAR: Final = re.compile(r"border-left(?:-width)?:(?!none|0)")
 _DATA_URL: Final = re.compile(r"data:[\w/+.-]{1,60};base64,[A-Za-z0-9+/=]*")
-_TAG: Final = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)[^<>]*")
+_TAG: Final = re.compile(
+    r"<(/?)([a-zA-Z][^\s/>]*+)"
+    r"(?:=\s*+(?:\"[^\"]*+\"|'[^']*+')?+|[^=>]++)*+"
+)
+"""A tag up to its end: `>` does not end it inside a quoted value (HTML Standard, 13.2.5)."""
 _NOT_NESTING: Final = frozenset(
     (
         *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param"),
@@ -73,27 +81,44 @@ _NOT_NESTING: Final = frozenset(
     )
 )
 """Elements without content, and those that the next one of their kind closes."""
-_FEW_TAGS: Final = 2_000
+_FORMATTING: Final = frozenset(
+    "b big code em font i nobr s small strike strong tt u".split()  # noqa: SIM905 a table
+)
+"""Elements that a block closes, and that the parser opens again in the next one."""
+_PLAIN_URL: Final = re.compile(r"[^\s<>]+")
+_FEW_TAGS: Final = 500
+_SMALL: Final = 16_384
 _OPTIONS: Final = 2_000
+_LONG_TAG: Final = 1_000
 
 
-def html_to_text(html: str, limits: Limits = DEFAULT) -> Body:
+def html_to_text(html: str, limits: Limits = DEFAULT, budget: Budget | None = None) -> Body:
     """The visible text of an HTML part; linear in its length.
 
     Block elements and `<br>` end lines, paragraphs stand apart, table cells are divided by
-    tabs. At most `limits.text` characters are read. Raises LimitExceeded("html") for HTML
-    whose nesting or attributes would keep the HTML parser busy.
+    tabs. It is read as far as the budget of the whole mail goes. Raises LimitExceeded("html")
+    for HTML whose nesting or attributes would keep the HTML parser busy.
     """
-    html = _DATA_URL.sub("data:", html[: limits.text])
-    _check(html, limits)
+    budget = budget or Budget(limits)
+    html = _DATA_URL.sub("data:", html)
+    html = budget.part_of("html", html)
+    html = html[: _checked(html, budget)]
+    return _body(LexborHTMLParser(html).root, budget)
+
+
+def _body(root: LexborNode | None, budget: Budget) -> Body:
     reader = _Reader()
-    root = LexborHTMLParser(html).root
     waiting: list[tuple[LexborNode, bool]] = [(root, False)] if root is not None else []
+    nodes, most = 0, budget.left("html_nodes")
     while waiting:
         node, done = waiting.pop()
         if done:
             reader.leave(node)
-        elif node.is_text_node:
+            continue
+        nodes += 1
+        if nodes > most:
+            raise LimitExceeded("html", f"over {most} elements and texts")
+        if node.is_text_node:
             reader.text(node.text_content or "")
         elif node.is_element_node and reader.enter(node):
             waiting.append((node, True))
@@ -103,35 +128,55 @@ def html_to_text(html: str, limits: Limits = DEFAULT) -> Body:
                 children.append((child, False))
                 child = child.next
             waiting.extend(reversed(children))
+    budget.use("html_nodes", nodes)
     return reader.body()
 
 
-def _check(html: str, limits: Limits) -> None:
-    """Raises LimitExceeded when the HTML parser, itself not linear, would take long.
+def _checked(html: str, budget: Budget) -> int:
+    """How much of the HTML the parser, itself not linear, may read.
 
-    Measured: it walks all open elements at every block, all attributes at every attribute,
-    and all options at every option.
+    Measured: it walks all open elements at every block, all attributes at every attribute, all
+    options at every option, and opens again in every block the formatting that is not closed.
+    Raises LimitExceeded("html") when that would take long.
     """
-    if html.count("<") <= _FEW_TAGS and len(html) <= limits.html_tag:
-        return
+    if html.count("<") <= _FEW_TAGS and len(html) <= _SMALL:
+        return len(html)
     open_: Counter[str] = Counter()
-    tags = depth = deepest = 0
+    formatting: set[str] = set()
+    tags = depth = steps = 0
+    most, most_tags = budget.left("html_steps"), budget.left("html_tags")
+    end = len(html)
     for match in _TAG.finditer(html):
+        if tags >= most_tags:
+            budget.met.add("html_tags")
+            end = match.start()
+            break
         tags += 1
-        if match.end() - match.start() > limits.html_tag:
-            raise LimitExceeded("html", f"a tag of more than {limits.html_tag} characters")
+        steps += depth + len(formatting) + _attribute_steps(match)
         name = match[2].lower()
-        if name in _NOT_NESTING:
-            continue
-        if not match[1]:
-            open_[name] += 1
-            depth += 1
-            deepest = max(deepest, depth)
-        elif open_[name]:
-            open_[name] -= 1
-            depth -= 1
-    if tags * deepest > limits.html_steps or html.lower().count("<option") > _OPTIONS:
-        raise LimitExceeded("html", f"{tags} tags, {deepest} deep")
+        if name in _FORMATTING and not match[1] and len(formatting) < most_tags:
+            formatting.add(match.group())
+        if name not in _NOT_NESTING:
+            if not match[1]:
+                open_[name] += 1
+                depth += 1
+            elif open_[name]:
+                open_[name] -= 1
+                depth -= 1
+        if steps > most:
+            raise LimitExceeded("html", f"{tags} tags, {depth} deep, {len(formatting)} formats")
+    if html.lower().count("<option", 0, end) > _OPTIONS:
+        raise LimitExceeded("html", f"over {_OPTIONS} options")
+    budget.use("html_tags", tags)
+    budget.use("html_steps", steps)
+    return end
+
+
+def _attribute_steps(tag: re.Match[str]) -> int:
+    if tag.end() - tag.start() <= _LONG_TAG:
+        return 0
+    between: int = sum(map(tag.group().count, " \t\n\r\f/\"'"))
+    return between**2 // 8
 
 
 def _style(attributes: Mapping[str, str | None]) -> str:
@@ -141,7 +186,11 @@ def _style(attributes: Mapping[str, str | None]) -> str:
 def _is_hidden(attributes: Mapping[str, str | None]) -> bool:
     if "hidden" in attributes:
         return True
-    return bool("style" in attributes and _HIDING.search(_style(attributes)))
+    if "style" not in attributes:
+        return False
+    style = _style(attributes)
+    flat = _FLAT.search(style)
+    return bool(_HIDING.search(style) or (flat and "overflow:hidden" in style[flat.end() :]))
 
 
 def _is_quotation(attributes: Mapping[str, str | None]) -> bool:
@@ -169,6 +218,10 @@ class _Reader:
         self._links: list[tuple[int, str]] = []
         self._anchors: list[tuple[int, int]] = []
         """Line number and pieces in it where each open link began."""
+        self._record_line = -1
+        """Number of the line that holds the last record link."""
+        self._is_below_record = False
+        """Whether a heading with a record link stands right above."""
         self._quoted = 0
         self._preformatted = 0
 
@@ -209,6 +262,8 @@ class _Reader:
         name = node.tag or ""
         if name in _PARAGRAPH:
             attributes = node.attributes
+            self._end_block()
+            self._is_below_record = name in _HEADINGS and self._record_line == len(self._lines) - 1
             self._end_block(apart=not _is_tight(attributes))
             self._quoted -= name == "blockquote" and _is_quotation(attributes)
             self._preformatted -= name == "pre"
@@ -218,7 +273,22 @@ class _Reader:
             began = self._anchors.pop()
             href = node.attributes.get("href")
             if href and began != (len(self._lines), len(self._line)):
-                self._links.append((began[0], href.strip()))
+                href = calm(href.strip())
+                self._links.append((began[0], href))
+                self._show(href, began)
+
+    def _show(self, href: str, began: tuple[int, int]) -> None:
+        """Write a record link behind its label: its place tells whose record it is."""
+        shown = "".join(self._line[began[1] :]) if began[0] == len(self._lines) else ""
+        if "://" in shown or not _PLAIN_URL.fullmatch(href):
+            return
+        if not any(link.record_id for link in links(href)):
+            return
+        if self._line or not self._lines or not self._lines[-1]:
+            self._line.append(f" <{href}>")
+        else:
+            self._lines[-1] += f" <{href}>"
+        self._record_line = len(self._lines) - (not self._line)
 
     def text(self, text: str) -> None:
         if self._preformatted:
@@ -240,18 +310,19 @@ class _Reader:
         return Body(tuple(self._lines), seen)
 
     def _end_line(self) -> None:
-        line = "".join(self._line)
+        line = calm("".join(self._line))
         line = line.rstrip() if self._preformatted else _BLANKS.sub(_one, line).strip()
         self._line = []
         if line:
             self._lines.append("> " * self._quoted + line)
+            self._is_below_record = False
         elif self._lines and self._lines[-1]:
             self._lines.append("")
 
     def _end_block(self, *, apart: bool = False) -> None:
         if self._line:
             self._end_line()
-        if apart and self._lines and self._lines[-1]:
+        if apart and self._lines and self._lines[-1] and not self._is_below_record:
             self._lines.append("")
 
     def _separate(self) -> None:

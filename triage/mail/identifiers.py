@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -186,8 +188,10 @@ def context_ids(text: str, prefix: str, limit: int = 1_000) -> tuple[tuple[str, 
     return tuple(found.items())
 
 
-def _free_ids(text: str) -> Iterator[tuple[str, int]]:
+@lru_cache(maxsize=4)  # asked for by prefix, about the same text
+def _free_ids(text: str) -> tuple[tuple[str, int], ...]:
     """Every id outside links, addresses and tokens, 18 characters, with its offset."""
+    found: list[tuple[str, int]] = []
     for match in _TOKEN.finditer(text):
         id_ = normalise(match.group())
         if id_ is None:
@@ -200,7 +204,8 @@ def _free_ids(text: str) -> Iterator[tuple[str, int]]:
             continue
         # `user/org` is a pair of ids; other slashes are paths, of which one has an end.
         if after[:1] != "/" or after.startswith("/view") or _PAIR.fullmatch(word):
-            yield id_, start
+            found.append((id_, start))
+    return tuple(found)
 
 
 def _up_to_word_end(text: str) -> str:
@@ -245,11 +250,7 @@ def links(text: str, html_links: Sequence[str] = (), limit: int = 500) -> tuple[
     Rewritten links are decoded offline. URLs broken over lines are joined where they stand
     in angle brackets, or where only the joined one leads to a record.
     """
-    found: list[Link] = []
-    for link in _written(text):
-        found.append(link)
-        if len(found) >= limit:
-            break
+    found = list(_written_first(text, limit))
     seen = {link.url for link in found}
     for href in html_links[: 2 * limit]:
         if len(found) >= limit:
@@ -259,6 +260,11 @@ def links(text: str, html_links: Sequence[str] = (), limit: int = 500) -> tuple[
             seen.add(hidden.url)
             found.append(hidden)
     return tuple(found)
+
+
+@lru_cache(maxsize=4)  # several rooms ask about the same text
+def _written_first(text: str, limit: int) -> tuple[Link, ...]:
+    return tuple(islice(_written(text), limit))
 
 
 def _written(text: str) -> Iterator[Link]:

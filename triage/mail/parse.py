@@ -7,20 +7,22 @@ undecoded, and encodes every attachment anew.
 
 from __future__ import annotations
 
-import email
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from email.errors import HeaderParseError
 from email.message import Message
 from typing import Final
 
 import mailparser
 from mailparser.exceptions import MailParserError
 
-from triage.mail import report, scan
+from triage.mail import report, scan, tree
 from triage.mail.charset import field_text, readable, text_of
+from triage.mail.hrefs import leading_to_us
 from triage.mail.html import Body, html_to_text
-from triage.mail.limits import DEFAULT, LimitExceeded, Limits, Unreadable
+from triage.mail.identifiers import links
+from triage.mail.limits import DEFAULT, Budget, LimitExceeded, Limits, Unreadable
 from triage.mail.message import Address, Attachment, DeliveryReport, Forward, Mail
 from triage.mail.text import Split, split
 
@@ -34,6 +36,7 @@ _FAULTS: Final = (
     AssertionError,
 )
 """What the parsers raise on mails that are broken in ways they did not foresee."""
+_TEXTS: Final = frozenset(("text/plain", "text/html"))
 _REPORT_PARTS: Final = frozenset(
     (
         "message/delivery-status",
@@ -42,9 +45,14 @@ _REPORT_PARTS: Final = frozenset(
         "text/rfc822-headers",
     )
 )
+_STRUCTURED: Final = frozenset(("from", "date", "message-id"))
 _FROM_FIELDS: Final = 10
+_FROM_LENGTH: Final = 2_000
+_NO_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\([^()]*\)|<[^<>]*>|\[[^\[\]]*\]')
+"""What may hold any character in an address field."""
 _STUB: Final = 300
 """Characters of a plain text that may only say that the mail is in HTML."""
+_CUT: Final = ("...", "\u2026")
 _HEADER_START: Final = re.compile(rb"(?:[!-9;-~]{1,76}:[^\n]*\n(?:[ \t][^\n]*\n)*){2}")
 _MAIL_FIELDS: Final = re.compile(rb"(?im)^(?:date|received|message-id|subject|to):")
 _FROM_FIELD: Final = re.compile(rb"(?im)^from:")
@@ -53,19 +61,37 @@ _FROM_FIELD: Final = re.compile(rb"(?im)^from:")
 def parse(octets: bytes, limits: Limits = DEFAULT, *, truncated: bool = False) -> Mail:
     """The mail that the octets are, with the mails in it.
 
-    Raises LimitExceeded when reading would cost more than the limits allow, Unreadable
-    ("no_header", "charset", "parser") when the octets are no mail that can be read. Raises
+    Raises LimitExceeded when reading would cost more than the limits allow, Unreadable when the
+    octets are no mail that can be read ("limit_header", "limit_charset" or "limit_parser"), and
     nothing else.
     """
     try:
         return _Reading(limits).octets(octets, depth=0, truncated=truncated)
     except _FAULTS as error:
-        raise Unreadable("parser", f"{type(error).__name__}: {error}"[:200]) from error
+        raise Unreadable("limit_parser", f"{type(error).__name__}: {error}"[:200]) from error
 
 
 def fields(message: Message) -> tuple[tuple[str, str], ...]:
     """(name in lower case, decoded value) of every header field, top first."""
-    return tuple((name.lower(), field_text(value)) for name, value in message.raw_items())
+    return tuple((name.lower(), _unfolded(value)) for name, value in message.raw_items())
+
+
+def _unfolded(value: object) -> str:
+    """As `field_text`, which does this for what is not plain."""
+    raw = str(value)
+    plain = raw.replace("\n ", " ").replace("\n\t", " ")
+    if plain.isascii() and plain.isprintable() and "=?" not in plain and "\n\t\n" not in raw:
+        return plain.strip()
+    return field_text(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class _Html:
+    """The HTML form of a text of which the plain form is read."""
+
+    html: str
+    urls: frozenset[str] | None
+    """As `hrefs.leading_to_us` has them."""
 
 
 @dataclass(slots=True)
@@ -74,48 +100,56 @@ class _Found:
 
     texts: list[Body] = field(default_factory=list)
     """What a reader is shown, one of each alternative."""
-    rich: list[Body] = field(default_factory=list)
+    rich: list[Body | _Html] = field(default_factory=list)
     """The same, from HTML where there is any: it alone holds the targets of links."""
     attached: list[Mail] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
     content_types: list[str] = field(default_factory=list)
-    limits_met: set[str] = field(default_factory=set)
+    links_only: bool = False
+    """Of HTML only the links count, as the plain form of the same text is read."""
+
+    @property
+    def is_written(self) -> bool:
+        """Whether there is any text, or may be."""
+        unread = any(isinstance(body, _Html) for body in self.rich)
+        return unread or any(line.strip() for body in self.texts for line in body.lines)
 
 
 class _Reading:
-    """Reads one mail and those in it, with one count of parts for all of them."""
+    """Reads one mail and those in it, within one budget for all of them."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._parts = 0
+        self._budget = Budget(limits)
 
     def octets(self, octets: bytes, depth: int, *, truncated: bool = False) -> Mail:
         octets = scan.unix_lines(octets)
-        scan.before_parsing(octets, self._limits)
-        message = email.message_from_bytes(octets)
+        self._budget.use("line_steps", scan.before_parsing(octets, self._limits))
+        message = tree.message(octets)
         if not len(message):
-            raise Unreadable("no_header", "the octets do not begin with a header field")
-        self._parts += scan.tree(message, self._limits, depth)
-        if self._parts > self._limits.parts:
-            raise LimitExceeded("parts", f"over {self._limits.parts} parts")
+            raise Unreadable("limit_header", "the octets do not begin with a header field")
+        scan.tree(message, self._limits, self._budget, depth)
         return self._mail(message, depth, truncated=truncated)
 
     def _mail(self, message: Message, depth: int, *, truncated: bool = False) -> Mail:
         headers = fields(message)
-        head = _header(message, ("from", "date", "message-id"))
+        raw = _raw(message)
+        head = _read((name, values[0]) for name, values in raw.items())
         subject = next((value for name, value in headers if name == "subject"), "")
         found = _Found()
         self._part(message, found, depth, is_root=True)
-        is_report = message.get_content_type() == "multipart/report"
-        reports = report.delivery_reports(message)
-        if is_report or reports:
+        has_report = any(kind.endswith("delivery-status") for kind in found.content_types)
+        reports = report.delivery_reports(message) if has_report else ()
+        if reports or found.content_types[0] == "multipart/report":
             found.attached.clear()  # the returned mail, which nobody passed on
         text = _together(found.texts)
-        parts = _with_links(split(text, subject), split(_together(found.rich), subject))
+        parts = split(text, subject)
+        if self._adds_links(found.rich, parts):
+            parts = _with_links(parts, split(self._rich(found.rich), subject))
         mail = Mail(
             headers=headers,
             subject=subject,
-            from_=_mailboxes(message, head),
+            from_=_mailboxes(raw.get("from", [])[:_FROM_FIELDS], head),
             message_id=field_text(head.message_id).strip().strip("<>"),
             date=head.date,
             newest=parts.newest,
@@ -126,7 +160,7 @@ class _Reading:
             reports=reports,
             content_types=tuple(found.content_types),
             truncated=truncated,
-            limits_met=tuple(sorted(found.limits_met)),
+            limits_met=tuple(sorted(self._budget.met)),
         )
         return mail if reports else replace(mail, reports=_free_form(mail, text.text))
 
@@ -143,42 +177,69 @@ class _Reading:
         elif kind.startswith("multipart/") and inner_parts:
             for inner in inner_parts:
                 self._part(inner, found, depth + 1)
-        elif kind in {"text/plain", "text/html"} and (is_root or not _is_attachment(part)):
+        elif (kind in _TEXTS or _is_unbounded(part)) and (is_root or not _is_attachment(part)):
             self._text(part, found)
         elif kind not in _REPORT_PARTS and not self._is_eml(part, found, depth):
             found.attachments.append(Attachment(_filename(part), kind))
 
     def _alternatives(self, parts: Sequence[Message], found: _Found, depth: int) -> None:
         """Of several forms of one text the plain one, unless it only points to the other."""
-        choices = []
+        choices: list[tuple[str, _Found]] = []
+        plain: _Found | None = None
         for inner in parts:
-            choice = _Found()
+            says_all = plain is not None and not _is_stub(plain, None)
+            choice = _Found(links_only=found.links_only or says_all)
             self._part(inner, choice, depth + 1)
             choices.append((inner.get_content_type(), choice))
+            if plain is None and choices[-1][0] == "text/plain" and choice.is_written:
+                plain = choice
             found.attached += choice.attached
             found.attachments += choice.attachments
             found.content_types += choice.content_types
-            found.limits_met |= choice.limits_met
-        written = [(kind, c) for kind, c in choices if _together(c.texts).text.strip()]
-        plain = next((c for kind, c in written if kind == "text/plain"), None)
-        rich = next((c for kind, c in reversed(written) if kind != "text/plain"), None)
-        shown = plain if plain and not (rich and _is_stub(plain)) else rich
+        others = (c for kind, c in reversed(choices) if kind != "text/plain")
+        rich = next((c for c in others if c.is_written), None)
+        shown = plain if plain and not (rich and _is_stub(plain, rich)) else rich
         if shown:
             found.texts += shown.texts
             found.rich += (rich or shown).rich
 
     def _text(self, part: Message, found: _Found) -> None:
-        text = text_of(scan.part_octets(part), _guarded(part.get_content_charset))
-        if len(text) > self._limits.text:
-            found.limits_met.add("text")
+        """Read a text as far as the budget goes."""
+        octets = scan.part_octets(part)
+        # In every charset that mail is written in, this is room for so many characters.
+        most = 2 * self._limits.text
+        text = text_of(octets, _guarded(part.get_content_charset), most=most)
+        if len(text) > self._limits.text or len(octets) > most:
+            self._budget.met.add("text")
             text = text[: self._limits.text]
+        text = self._budget.part_of("texts", text)
         start = text[:200].lstrip().lower()
         if part.get_content_type() == "text/html" or start.startswith(("<html", "<!doctype html")):
-            body = html_to_text(text, self._limits)
+            if found.links_only:
+                found.rich.append(_Html(text, leading_to_us(text)))
+                return
+            body = self._html(text)
         else:
-            body = Body(tuple(text.replace("\r\n", "\n").replace("\r", "\n").split("\n")))
+            lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+            body = Body(self._budget.part_of("text_lines", tuple(lines)))
         found.texts.append(body)
         found.rich.append(body)
+
+    def _html(self, html: str) -> Body:
+        body = html_to_text(html, self._limits, self._budget)
+        return Body(self._budget.part_of("text_lines", body.lines), body.links)
+
+    def _adds_links(self, rich: Sequence[Body | _Html], parts: Split) -> bool:
+        """Whether the HTML form has links to us that a part of the plain form does not show."""
+        if any(body.links if isinstance(body, Body) else body.urls is None for body in rich):
+            return True
+        urls = {url for body in rich if isinstance(body, _Html) for url in body.urls or ()}
+        texts = (parts.newest, *(forward.text for forward in parts.forwards)) if urls else ()
+        most = self._limits.notification_text
+        return any(urls.difference(link.url for link in links(text[:most])) for text in texts)
+
+    def _rich(self, rich: Sequence[Body | _Html]) -> Body:
+        return _together([b if isinstance(b, Body) else self._html(b.html) for b in rich])
 
     # Mails in the mail ----------------------------------------------------------------------
 
@@ -209,6 +270,7 @@ class _Reading:
     def _add(self, octets: bytes, found: _Found, depth: int) -> bool:
         if depth + 1 > self._limits.depth:
             raise LimitExceeded("depth", f"over {self._limits.depth} mails in each other")
+        self._budget.use("attached_octets", len(octets))
         try:
             found.attached.append(self.octets(octets, depth + 1))
         except Unreadable:
@@ -219,36 +281,53 @@ class _Reading:
 # Header blocks ------------------------------------------------------------------------------
 
 
-def _header(message: Message, names: Sequence[str]) -> mailparser.MailParser:
-    """The first field of each name, read by mail-parser, which would else read all of them."""
-    return _read((name, value) for name in names for value in _raw(message, name)[:1])
-
-
 def _read(raw: Iterable[tuple[str, str]]) -> mailparser.MailParser:
-    cut = Message()
+    """These fields as mail-parser reads them, which would else read all of them."""
+    fields = tuple(raw)
+    try:
+        return mailparser.MailParser(_message_of(fields))
+    except HeaderParseError:  # of an encoded word in bad base64, which mail-parser 4.8 lets pass
+        plain = ((name, value.replace("=?", "= ?")) for name, value in fields)
+        return mailparser.MailParser(_message_of(plain))
+
+
+def _message_of(raw: Iterable[tuple[str, str]]) -> Message:
+    message = Message()
     for name, value in raw:
-        cut.set_raw(name, value)
-    return mailparser.MailParser(cut)
+        message.set_raw(name, value)
+    return message
 
 
-def _raw(message: Message, name: str) -> list[str]:
-    return [readable(str(value)) for key, value in message.raw_items() if key.lower() == name]
+def _raw(message: Message) -> dict[str, list[str]]:
+    """The values of the fields that mail-parser reads, by name in lower case."""
+    found: dict[str, list[str]] = {}
+    for key, value in message.raw_items():
+        if (name := key.lower()) in _STRUCTURED:
+            found.setdefault(name, []).append(readable(str(value)))
+    return found
 
 
-def _mailboxes(message: Message, head: mailparser.MailParser) -> tuple[Address, ...]:
+def _mailboxes(raw: Sequence[str], head: mailparser.MailParser) -> tuple[Address, ...]:
     """The mailboxes of all From fields. What is no address keeps its words as display name.
 
-    Encoded words are decoded after the address is found, so that a display name cannot
-    pretend to be one.
+    A group stands, as no address, behind the mailboxes in it. Encoded words are decoded after
+    the address is found, so that a display name cannot pretend to be one.
     """
-    raw = _raw(message, "from")[:_FROM_FIELDS]
     heads = (head, *(_read([("from", value)]) for value in raw[1:]))
     found = [
         Address(field_text(spec).lower(), field_text(display))
         for one in heads
         for display, spec in (one.from_ or ())
     ]
-    return tuple(found or (Address("", field_text(value)) for value in raw if value.strip()))
+    # RFC 6854 allows groups here, for what has no author; what they name sent nothing.
+    groups = [Address("", field_text(value)) for value in raw if found and _is_group(value)]
+    found = [*found, *groups] or [Address("", field_text(v)) for v in raw if v.strip()]
+    return tuple(found)
+
+
+def _is_group(value: str) -> bool:
+    """Whether mailboxes stand in a group, `Northwind: priya@northwind.example;` (RFC 5322, 3.4)."""
+    return ":" in _NO_STRUCTURE.sub("", value[:_FROM_LENGTH])
 
 
 def _free_form(mail: Mail, text: str) -> tuple[DeliveryReport, ...]:
@@ -272,6 +351,11 @@ def _guarded(read: Callable[[], str | None]) -> str:
 
 def _filename(part: Message) -> str:
     return field_text(_guarded(part.get_filename))
+
+
+def _is_unbounded(part: Message) -> bool:
+    """Whether this says that it is a multipart, and names no boundary to tell its parts."""
+    return part.get_content_maintype() == "multipart" and _guarded(part.get_boundary) == ""
 
 
 def _is_attachment(part: Message) -> bool:
@@ -299,14 +383,26 @@ def _together(bodies: Sequence[Body]) -> Body:
     return Body(tuple(lines), tuple(links))
 
 
-def _is_stub(plain: _Found) -> bool:
-    text = _together(plain.texts).text
+def _is_stub(plain: _Found, rich: _Found | None) -> bool:
+    """Whether a plain text only says that the mail is in HTML, or is cut off.
+
+    Without the rich form, whether that may be so.
+    """
+    text = _together(plain.texts).text.strip()
+    if text.endswith(_CUT):
+        return rich is None or _begins(rich, " ".join(text.rstrip(".\u2026").split()))
     return len(text) <= _STUB and "html" in text.lower()
+
+
+def _begins(rich: _Found, text: str) -> bool:
+    """Whether a text is the beginning of the other form, or much shorter."""
+    whole = " ".join(_together(rich.texts).text.split())
+    return 2 * len(text) < len(whole) or (whole.startswith(text) and len(text) < len(whole))
 
 
 def _with_links(shown: Split, rich: Split) -> Split:
     """What is shown, with the links that only the HTML form of it has."""
-    if shown is rich or not (rich.links or any(f.links for f in rich.forwards)):
+    if not (rich.links or any(f.links for f in rich.forwards)):
         return shown
     forwards: tuple[Forward, ...] = shown.forwards
     if len(forwards) == len(rich.forwards):

@@ -120,13 +120,15 @@ ORIGINAL: Final = frozenset(
 
 _LABELS: Final = {
     "from": "from von de da van från fra od от 差出人 送信者 发件人 寄件者 보낸사람 lähettäjä "
-    "expéditeur absender mittente remitente",
+    "expéditeur absender mittente remitente από feladó kimden",
     "date": "date sent gesendet datum envoyé enviado data fecha inviato verzonden skickat skickad "
     "sendt dato wysłano 送信日時 送信日 日付 日時 发送时间 日期 보낸날짜 날짜 отправлено дата "
-    "lähetetty enviadoel envoyéle gesendetam",
-    "to": "to an à a para aan til till do кому 宛先 收件人 받는사람 vastaanottaja destinataire",
+    "lähetetty enviadoel enviadaem envoyéle gesendetam odesláno odoslané elküldve gönderildi "
+    "tarih στάλθηκε ημερομηνία enviat trimis 寄件日期",
+    "to": "to an à a para aan til till do кому 宛先 收件人 收件者 받는사람 vastaanottaja "
+    "destinataire komu címzett kime προς pera către",
     "subject": "subject betreff objet asunto oggetto assunto onderwerp ämne emne temat тема 件名 "
-    "主题 主旨 제목 aihe sujet",
+    "主题 主旨 제목 aihe sujet předmět predmet tárgy konu θέμα subiect tema",
     "other": "cc bcc kopie copie copia ccn kopi kopia reply-to antwortan répondreà importance "
     "wichtigkeit priority priorität attachments anlagen anhänge piècesjointes 添付ファイル 重要度 "
     "копия dw организация organization organisation resent-from importancia cópia",
@@ -169,8 +171,13 @@ ATTRIBUTION_STARTS: Final = (
 )
 
 _TAGS: Final = r"\s*(?:\[[^\]]{0,60}\]\s*)*"
-_FORWARD: Final = r"fwd?|wg|tr|trs|rv|i|vb|enc|pd|doorst|reenv|転送|转发|轉寄|전달"
-_REPLY: Final = r"re|aw|sv|antw|antwort|rif|r|res|odp|vs|ynt|答复|回复|回覆|返信|회신"
+_FORWARD: Final = (
+    r"fwd?|wg|tr|trs|rv|i|vb|enc|pd|doorst|reenv|vl|πρθ|i\u0307?lt|tov|továbbítás|הועבר"
+    r"|転送|转发|轉寄|전달"
+)
+_REPLY: Final = (
+    r"re|aw|sv|antw|antwort|rif|r|res|odp|vs|ynt|bls|vá|απ|σχετ|תגובה|答复|回复|回覆|返信|회신"
+)
 _COUNT: Final = r"\s?(?:\[\d{1,3}\]|\(\d{1,3}\)|\d{1,3})?\s?[::]"
 _IS_FORWARD: Final = re.compile(rf"{_TAGS}(?:{_FORWARD}){_COUNT}", re.IGNORECASE)
 _IS_REPLY: Final = re.compile(rf"{_TAGS}(?:{_REPLY}){_COUNT}", re.IGNORECASE)
@@ -198,6 +205,20 @@ def without_prefixes(subject: str) -> str:
             break
         subject = subject[match.end() :]
     return subject
+
+
+_ANY_PREFIX: Final = re.compile(r"[^\W\d_]{1,12} ?: ?")
+
+
+def bare_subject(subject: str) -> str:
+    """A subject for comparison, folded, without prefixes of any language."""
+    bare = fold(without_prefixes(subject))
+    for _ in range(5):
+        match = _ANY_PREFIX.match(bare)
+        if match is None:
+            break
+        bare = bare[match.end() :]
+    return bare
 
 
 _ACKNOWLEDGED: Final = re.compile(

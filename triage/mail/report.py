@@ -16,6 +16,8 @@ from triage.mail.scan import inner_parts, part_octets
 
 _MOST: Final = 100
 """Recipients of one report that are read."""
+_SAID: Final = 65_536
+"""Characters of a free form in which the recipient is looked for."""
 _OWN_ID: Final = re.compile(rf"<({re.escape(OWN_PREFIX)}[0-9a-f]{{32}}@[^\s<>@]{{1,255}})>")
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\]\"',;:@]{1,128}@[^\s<>()\[\]\"',;:@]{1,255}")
 _MESSAGE_ID: Final = re.compile(r"(?im)^Message-ID:\s{0,10}<([^<>\s]{1,998})>")
@@ -96,7 +98,7 @@ def free_form(sender: str, null_path: bool, subject: str, text: str) -> tuple[De
     original = own_message_id(text)
     if not original:
         return ()
-    said = text[: text.index(original)]
+    said = text[: min(text.index(original), _SAID)]
     addresses = [m.group().lower().rstrip(".") for m in _ADDRESS.finditer(said)]
     recipient = next((a for a in addresses if not is_mailer(a)), "")
     status = _STATUS.search(said)

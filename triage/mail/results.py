@@ -7,26 +7,41 @@ border, with an authserv-id of the operator's list.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-
-import authres
 
 from triage.mail.hosts import is_below
 
 _FIELD: Final = "authentication-results"
 _LENGTH: Final = 4_096
-"""Characters of a field that is still parsed; authres copies the rest for every token."""
+"""Characters of a field that is still parsed."""
 _RECEIVED: Final = 16_384
 """Characters of a Received that are read."""
-_DEPTH: Final = 10
-"""Comments within comments; authres is recursive."""
 _PARSED: Final = 10
 """Fields of one mail that are parsed."""
 _WITHOUT_ID: Final = re.compile(r"\s{0,20}[A-Za-z][A-Za-z0-9-]{0,40}\s?=")
 _BY: Final = re.compile(r"(?<![^\s()])by\s{1,80}(?=([^\s;()]{1,255}))", re.IGNORECASE)
-_METHODS: Final = frozenset({"dkim", "spf", "dmarc"})
+_DOMAINS: Final = {
+    "dkim": ("header.d", "header.i"),
+    "spf": ("smtp.mailfrom", "smtp.mail"),
+    "dmarc": ("header.from",),
+}
+"""The methods that count, and the properties that may hold the domain of each."""
+_QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
+_OUTSIDE: Final = re.compile(rf'[^()"\\]+|{_QUOTED}|[(]')
+_IN_COMMENT: Final = re.compile(r"[^()\\]+|\\.|[()]")
+_END: Final = r"(?= |;|$)"
+_ID: Final = re.compile(r'([^ ;",()\\]+)(?: 1)? ?(?=;)')
+_NONE: Final = re.compile(r"; ?none", re.IGNORECASE)
+_METHOD: Final = re.compile(
+    rf" ?; ?([\w.-]{{1,80}}) ?(?:/ ?[0-9]{{1,9}} ?)?= ?([\w.-]{{1,80}}){_END}", re.ASCII
+)
+_PROPERTY: Final = re.compile(
+    r" ?([A-Za-z][\w-]{0,80}(?: ?\. ?[\w.-]{1,80})?) ?= ?"
+    rf'({_QUOTED}(?:@[^ ;",()\\]*)?|[^ ;",()\\]*){_END}',
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,49 +148,46 @@ def _topmost_without_id(
 
 
 def _parse(value: str) -> tuple[str, tuple[Result, ...]] | None:
-    """The authserv-id in lower case and the results; None for a field that does not parse."""
-    if len(value) > _LENGTH:
+    """The authserv-id in lower case and the results; None for a field that does not parse.
+
+    The grammar of RFC 8601, 2.2. Beyond it properties of any type are passed over (`action=none`),
+    and a value need not be quoted for the sake of `:`, `/`, `=` and letters beyond ASCII.
+    """
+    bare = _without_comments(value) if len(value) <= _LENGTH else None
+    head = _ID.match(bare) if bare is not None else None
+    if bare is None or head is None:
         return None
-    value = " ".join(value.split())
-    if not _is_closed(value):
-        return None
-    try:
-        field = authres.AuthenticationResultsHeader.parse(f"Authentication-Results: {value}")
-    except Exception:  # noqa: BLE001 strangers' text: authres raises what its parts raise
-        return None
-    return field.authserv_id, tuple(
-        Result(result.method, result.result, _domain(result))
-        for result in field.results
-        if result.method in _METHODS
-    )
+    found: list[Result] = []
+    at = head.end()
+    while method := _METHOD.match(bare, at):
+        at, named = method.end(), dict[str, str]()
+        while pair := _PROPERTY.match(bare, at):
+            named.setdefault(pair[1].replace(" ", "").lower(), pair[2])
+            at = pair.end()
+        if (name := method[1].lower()) in _DOMAINS:
+            found.append(Result(name, method[2].lower(), _domain(name, named)))
+    complete = at == len(bare) and at > head.end()
+    return (head[1].lower(), tuple(found)) if complete or _NONE.fullmatch(bare, at) else None
 
 
-def _is_closed(value: str) -> bool:
-    """Whether comments and quoted strings end; authres lets what it lost in them pass."""
-    depth, quoted, escaped = 0, False, False
-    for char in value:
-        if escaped:
-            escaped = False
-        elif char == "\\":
-            escaped = quoted or depth > 0
-        elif char == '"' and not depth:
-            quoted = not quoted
-        elif not quoted and char in "()":
-            depth += 1 if char == "(" else -1
-            if not 0 <= depth <= _DEPTH:
-                return False
-    return depth == 0 and not quoted and not escaped
+def _without_comments(value: str) -> str | None:
+    """The field on one line with a blank for each comment; None when one, or a string, is open."""
+    if "(" in value or ")" in value:
+        pieces: list[str] = []
+        at = depth = 0
+        while piece := (_IN_COMMENT if depth else _OUTSIDE).match(value, at):
+            at = piece.end()
+            depth += {"(": 1, ")": -1}.get(piece[0], 0)
+            pieces.append(" " if depth or piece[0] == ")" else piece[0])
+        if depth or at < len(value):
+            return None
+        value = "".join(pieces)
+    return " ".join(value.split())
 
 
-def _domain(result: authres.core.AuthenticationResult) -> str:
+def _domain(method: str, named: Mapping[str, str]) -> str:
     """The domain that a result speaks of, in lower case; "" when it names none."""
-    named = {f"{p.type}.{p.name}": str(p.value or "") for p in reversed(result.properties)}
-    keys = {
-        "dkim": ("header.d", "header.i"),
-        "spf": ("smtp.mailfrom", "smtp.mail"),
-        "dmarc": ("header.from",),
-    }[result.method]
-    value = next((named[key] for key in keys if named.get(key)), "")
+    value = next((named[key] for key in _DOMAINS[method] if named.get(key)), "")
     return value.rpartition("@")[2].strip(' ."<>').lower()
 
 

@@ -13,16 +13,19 @@ from email.message import Message
 from typing import Final
 
 from triage.mail.charset import PUNISHING
-from triage.mail.limits import LimitExceeded, Limits, Unreadable
+from triage.mail.limits import Budget, LimitExceeded, Limits, Unreadable
 
-_BOUNDARY: Final = re.compile(
-    rb"boundary(?:\*[0-9]{0,3}\*?)?[ \t]{0,20}=[ \t]{0,20}"
-    rb'(?:"([^"\n]{1,200})"|([^\s;"]{1,200}))',
-    re.IGNORECASE,
-)
-_DELIMITER: Final = re.compile(rb"^--([^\n]{1,200})$", re.MULTILINE)
+_CONTENT: Final = re.compile(rb"\ncontent-(?:type|disposition):[^\n]*(?:\n[ \t][^\n]*)*")
+_BOUNDARY: Final = re.compile(rb'boundary\s*=\s*(?:"([^"\n\\]*)"|([^\s";\\]+))[ \t]*(?=[;\n]|\Z)')
+_NAMED: Final = re.compile(rb"boundary\s*[*=]")
+_DELIMITER: Final = re.compile(rb"\n--([^\n]+)")
 _FIELD: Final = re.compile(rb"^[^\s:][^\n:]{0,200}:", re.MULTILINE)
 _PARAMETER: Final = re.compile(rb";|\*[0-9]")
+_NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=\s]")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/=]{40}")
+_BASE64_START: Final = 400
+_FIELDS_A_PART: Final = 10
+"""Content fields, with what only looks like one in a text."""
 
 
 def unix_lines(octets: bytes) -> bytes:
@@ -40,59 +43,97 @@ def header_block(octets: bytes) -> bytes:
     return octets if end < 0 else octets[: end + 1]
 
 
-def before_parsing(octets: bytes, limits: Limits) -> None:
-    """Raises LimitExceeded when parsing octets with LF line ends would cost too much."""
+def before_parsing(octets: bytes, limits: Limits) -> int:
+    """The lines of octets with LF line ends, each with the multiparts around it, as steps.
+
+    Raises LimitExceeded when parsing would cost too much.
+    """
     if len(octets) > limits.mail_octets:
         raise LimitExceeded("mail_octets", f"{len(octets)} octets")
     if (lines := octets.count(b"\n")) > limits.lines:
         raise LimitExceeded("lines", f"{lines} lines")
     check_block(header_block(octets), limits)
-    declared = {(m[1] or m[2]).rstrip() for m in _BOUNDARY.finditer(octets)}
+    lowered = octets.lower()
+    if b"delivery-status" in lowered and (blocks := octets.count(b"\n\n")) > limits.report_blocks:
+        raise LimitExceeded("report_blocks", f"{blocks} empty lines")
+    declared, are_plain = _boundaries(b"\n" + lowered, limits)
+    # The parser is exact about case; a delimiter that differs in it only counts as well.
+    if not are_plain and lowered.count(b"multipart/") > limits.depth:
+        raise LimitExceeded("depth", "boundaries of many multiparts that cannot be told")
+    return lines + _inner_lines(lowered, declared, limits) if declared else lines
+
+
+def _boundaries(lowered: bytes, limits: Limits) -> tuple[frozenset[bytes], bool]:
+    """The boundaries that Content fields declare, and whether they are all written plainly."""
+    declared: set[bytes] = set()
+    are_plain = True
+    for number, field in enumerate(_CONTENT.finditer(lowered)):
+        if number > _FIELDS_A_PART * limits.parts:
+            raise LimitExceeded("parts", f"over {number} Content fields")
+        text = field.group()
+        if (count := text.count(b";")) > limits.parameters:
+            raise LimitExceeded("parameters", f"{count} parameters")
+        found = [(m[1] or m[2] or b"").rstrip() for m in _BOUNDARY.finditer(text)]
+        declared.update(found)
+        are_plain = are_plain and len(found) == sum(1 for _ in _NAMED.finditer(text))
+    return frozenset(declared), are_plain
+
+
+def _inner_lines(lowered: bytes, declared: frozenset[bytes], limits: Limits) -> int:
+    """The lines in multiparts, each as often as there are multiparts around it."""
     open_: list[bytes] = []
-    parts = 0
-    for match in _DELIMITER.finditer(octets) if declared else ():
+    parts = steps = last = 0
+    for match in _DELIMITER.finditer(lowered):
         name = match[1].rstrip()
-        if name in declared:
+        begins = name in declared
+        if not begins and not (name.endswith(b"--") and name[:-2] in open_):
+            continue
+        steps += lowered.count(b"\n", last, match.start() + 1) * len(open_)
+        last = match.start() + 1
+        if begins:
             parts += 1
             if name in open_:
                 del open_[open_.index(name) + 1 :]
             else:
                 open_.append(name)
-        elif name.endswith(b"--") and name[:-2] in open_:
+        else:
             del open_[open_.index(name[:-2]) :]
         if len(open_) > limits.depth:
             raise LimitExceeded("depth", f"over {limits.depth} multiparts in each other")
     if parts > limits.parts:
         raise LimitExceeded("parts", f"{parts} parts")
+    return steps + lowered.count(b"\n", last) * len(open_)
 
 
 def check_block(block: bytes, limits: Limits) -> None:
     """Raises LimitExceeded when one header block is too large for those who read it."""
     if len(block) > limits.header_octets:
         raise LimitExceeded("header_octets", f"{len(block)} octets")
-    if (fields := sum(1 for _ in _FIELD.finditer(block))) > limits.header_fields:
-        raise LimitExceeded("header_fields", f"{fields} fields")
+    # Only where there are so many lines can there be so many fields.
+    if block.count(b"\n") >= limits.header_fields:
+        fields = sum(1 for _ in _FIELD.finditer(block))
+        if fields > limits.header_fields:
+            raise LimitExceeded("header_fields", f"{fields} fields")
     if (words := block.count(b"=?")) > limits.encoded_words:
         raise LimitExceeded("encoded_words", f"{words} encoded words")
+    if block.count(b";") > limits.parameters:
+        _boundaries(b"\n" + block.lower(), limits)
 
 
-def tree(message: Message, limits: Limits, depth: int = 0) -> int:
-    """The number of parts of a parsed message.
+def tree(message: Message, limits: Limits, budget: Budget, depth: int = 0) -> None:
+    """Counts the parts of a parsed message.
 
     Raises LimitExceeded when any header block, the depth or the number of parts passes its
-    limit, Unreadable("charset") when a text declares a codec that takes quadratic time.
+    limit, Unreadable("limit_charset") when a text declares a codec that takes quadratic time.
     """
-    parts, waiting = 0, [(message, depth)]
+    waiting = [(message, depth)]
     while waiting:
         part, depth = waiting.pop()
-        parts += 1
+        budget.use("parts", 1)
         if depth > limits.depth:
             raise LimitExceeded("depth", f"over {limits.depth} parts in each other")
-        if parts > limits.parts:
-            raise LimitExceeded("parts", f"over {limits.parts} parts")
-        _check_part(part, limits)
+        _check_part(part, limits, budget)
         waiting.extend((inner, depth + 1) for inner in inner_parts(part))
-    return parts
 
 
 def inner_parts(part: Message) -> list[Message]:
@@ -103,15 +144,30 @@ def inner_parts(part: Message) -> list[Message]:
 
 
 def part_octets(part: Message) -> bytes:
-    """What a part holds, its transfer encoding undone; b"" when that cannot be."""
+    """What a part holds, its transfer encoding undone; b"" when that cannot be.
+
+    What says that it is in base64 and is plainly not, is taken as it stands.
+    """
     try:
+        if _is_not_base64(part):
+            del part["content-transfer-encoding"]
         payload = part.get_payload(decode=True)
     except (ValueError, LookupError, TypeError, AssertionError):
         return b""
     return payload if isinstance(payload, bytes) else b""
 
 
-def _check_part(part: Message, limits: Limits) -> None:
+def _is_not_base64(part: Message) -> bool:
+    encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
+    if encoding != "base64" or part.is_multipart():
+        return False
+    start = str(part.get_payload())[:_BASE64_START].lstrip()
+    # A character may be broken, and what a list adds below may be plain.
+    first = "".join(start.split("\n", 2)[:2])
+    return _NOT_BASE64.search(first) is not None and _BASE64.search(first) is None
+
+
+def _check_part(part: Message, limits: Limits, budget: Budget) -> None:
     """Raises as `tree` does, for the header block of one part."""
     size, content = 0, []
     for name, value in part.raw_items():
@@ -125,7 +181,9 @@ def _check_part(part: Message, limits: Limits) -> None:
     joined = b"".join(content)
     if (count := sum(1 for _ in _PARAMETER.finditer(joined))) > limits.parameters:
         raise LimitExceeded("parameters", f"{count} parameters")
+    if b"*" in joined:
+        budget.use("parameter_octets", len(joined))
     if joined.count(b"=?") > limits.encoded_words:
         raise LimitExceeded("encoded_words", "in Content fields")
     if PUNISHING.search(joined):
-        raise Unreadable("charset", "a codec that takes quadratic time")
+        raise Unreadable("limit_charset", "a codec that takes quadratic time")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from triage.mail import phrases
@@ -20,8 +21,14 @@ _QUOTE: Final = re.compile(r" {0,3}> ?")
 _DASHES: Final = "-_*=\u2014\u2013 \t>"
 _COLONS: Final = (":", "\uff1a")
 _TIME: Final = re.compile(r"[0-9]{1,2}[:.][0-9]{2}|[0-9]{4}")
+_ADDRESS_LINE: Final = 2_000
+"""Characters of a From line that are read."""
 _BLOCK_LINES: Final = 40
 """A header block is no longer; long lists of recipients are wrapped."""
+_STRANGE_LINES: Final = 8
+_STRANGE_LINE: Final = 1_000
+"""Lines, and characters of each, in which a header block is known by the subject alone."""
+_NAME_WORDS: Final = 5
 _SIGNATURE_LINES: Final = 8
 _LEVELS: Final = 5
 """Of quotations that are opened in search of a forward."""
@@ -103,11 +110,13 @@ class _Splitter:
 
     def _step(self, at: int) -> int:
         """Put the line at `at`, or the mark that begins there, where it belongs."""
+        if (end := _groupwise(self._lines, at)) is not None:
+            return self._attributed(at, end)
         if _QUOTE.match(self._lines[at]):
             return self._quotation(at)
         if mark := _mark(self._lines[at]):
             return self._marked(mark, at)
-        if _header_block(self._lines, at):
+        if _header_block(self._lines, at) or _strange_block(self._lines, at, self._part.subject)[0]:
             return self._original(at, at)
         if (end := _attribution(self._lines, at)) is not None:
             return self._attributed(at, end)
@@ -137,19 +146,25 @@ class _Splitter:
         if below < len(self._lines) and _QUOTE.match(self._lines[below]):
             self._history.extend(range(at, end))
             return end
+        if phrases.is_forward(self._part.subject):
+            return self._forward(end, " ".join(self._lines[at:end]))
         return self._rest_is_history(at)
 
-    def _forward(self, at: int) -> int:
-        """Begin a forward whose header block starts at or below `at`."""
+    def _forward(self, at: int, attribution: str = "") -> int:
+        """Begin a forward whose header block, if it has one, starts at or below `at`."""
         at = self._next_text(at)
         if at < len(self._lines) and _QUOTE.match(self._lines[at]):
             end = self._end_of_quotation(at)
             self._open_quotation(at, end, marked=True)
             return end
-        fields, at = _fields(self._lines, at)
-        self._part = _Part(fields.get("subject", ""), _address(fields.get("from", "")))
+        fields, end = _fields(self._lines, at)
+        strange, strange_end = _strange_block(self._lines, at, self._part.subject)
+        if strange_end > end:
+            fields, end = strange, strange_end
+        sender = _address(fields.get("from", "")) if fields else Address(_address(attribution).spec)
+        self._part = _Part(fields.get("subject", ""), sender)
         self._forwards.append(self._part)
-        return at
+        return end
 
     def _open_quotation(self, start: int, end: int, *, marked: bool = False) -> None:
         """Take the forward out of quoted lines that a mark or a header block says to be one."""
@@ -234,14 +249,24 @@ def _is_begin(line: str) -> bool:
     return phrases.fold(line) in phrases.BEGIN_FORWARDED
 
 
-def _label(line: str) -> tuple[str, str]:
-    """(kind, value) of a labelled line such as `*Von:* Priya`; ("", "") for any other."""
-    head = line[:40]
+def _labelled(line: str) -> tuple[str, str]:
+    """(label, value) of a line such as `*Von:* Priya`; ("", "") for any other."""
+    label, at = _label_in(line[:40])
+    return label, line[at + 1 :].strip().strip("*_").strip() if at else ""
+
+
+@lru_cache(maxsize=256)  # a line is asked again for every line above it that may begin a block
+def _label_in(head: str) -> tuple[str, int]:
+    """The label at the beginning of a line, and where its colon stands; ("", 0) without one."""
     at = max(head.find(":"), 0) or max(head.find("\uff1a"), 0)
-    if not at:
-        return "", ""
-    label = phrases.fold(head[:at]).replace(" ", "").strip("*_")
-    return phrases.LABELS.get(label, ""), line[at + 1 :].strip().strip("*_").strip()
+    return (phrases.fold(head[:at]).replace(" ", "").strip("*_") if at else ""), at
+
+
+def _label(line: str) -> tuple[str, str]:
+    """(kind, value) of a line with a label of a header block; ("", "") for any other."""
+    label, value = _labelled(line)
+    kind = phrases.LABELS.get(label, "")
+    return kind, value if kind else ""
 
 
 def _fields(lines: tuple[str, ...], at: int) -> tuple[dict[str, str], int]:
@@ -280,6 +305,43 @@ def _header_block(lines: tuple[str, ...], at: int) -> bool:
     return "date" in fields and ("to" in fields or "subject" in fields)
 
 
+def _strange_block(lines: tuple[str, ...], at: int, subject: str) -> tuple[dict[str, str], int]:
+    """From and subject of a header block with labels of any language, and the line behind it.
+
+    Such are three labelled lines or more, of which one repeats `subject` below a line with an
+    address, or below any line with a date among them when `subject` is one of an answer or a
+    forward. ({}, at) when none begins at `at`.
+    """
+    values: list[str] = []
+    for line in lines[at : at + _STRANGE_LINES]:
+        label, value = _labelled(line[:_STRANGE_LINE])
+        if not label.replace("-", "").isalpha() or "://" in value:
+            break
+        values.append(value)
+    if len(values) < 3 or "" in values[:3]:
+        return {}, at
+    passed_on = phrases.is_reply(subject) or phrases.is_forward(subject)
+    if "@" not in values[0] and not (passed_on and any(map(_TIME.search, values[1:]))):
+        return {}, at
+    named = phrases.bare_subject(subject[:_STRANGE_LINE])
+    same = (value for value in values[1:] if phrases.bare_subject(value) == named)
+    if not named or (found := next(same, None)) is None:
+        return {}, at
+    return {"from": values[0], "subject": found}, at + len(values)
+
+
+def _groupwise(lines: tuple[str, ...], at: int) -> int | None:
+    """Behind an attribution of GroupWise, `>>> Priya <priya@…> 16.11.2026 10:05 >>>`, or None."""
+    line = lines[at]
+    if not line.startswith(">>> "):
+        return None
+    bare = line[4:300].strip()
+    if bare.endswith(">>>"):
+        return at + 1 if _TIME.search(bare) else None
+    end = _attribution((bare, *lines[at + 1 : at + 3]), 0)
+    return None if end is None else at + end
+
+
 def _attribution(lines: tuple[str, ...], at: int) -> int | None:
     """Behind the lines that say who wrote what is quoted below, or None.
 
@@ -309,11 +371,21 @@ def _says_who_wrote(line: str) -> bool:
     if line.rstrip(" :").endswith(">") and _ADDRESS.search(line):
         return True  # `2026年4月1日(水) 15:08 Priya <priya@…>:`, in any language
     named = line.startswith(phrases.ATTRIBUTION_STARTS) or _ADDRESS.search(line) is not None
-    return named and any(verb in line for verb in phrases.WROTE)
+    return any(_wrote(line, verb, named=named) for verb in phrases.WROTE)
+
+
+def _wrote(line: str, verb: str, *, named: bool) -> bool:
+    """Whether the verb stands in it, without address before a date: `Priya schrieb am 16.11.`."""
+    who, found, when = line.partition(verb)
+    if not found or named:
+        return bool(found)
+    is_date = when.lstrip().startswith(phrases.ATTRIBUTION_STARTS) and _TIME.search(when)
+    return bool(is_date) and 0 < len(who.split()) <= _NAME_WORDS
 
 
 def _address(value: str) -> Address:
     """The mailbox in a From line of a header block inside a text."""
+    value = value[:_ADDRESS_LINE]
     match = _ADDRESS.search(value)
     display = value[: match.start()] if match else value
     display = display.replace("[mailto:", "").strip(" \t<([\"'")

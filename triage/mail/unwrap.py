@@ -7,16 +7,19 @@ of ours and out-of-office answers hold none, whatever their words are.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Final
 
 from triage.mail import automatic, evidence, facts, identifiers, phrases
 from triage.mail.evidence import Known
 from triage.mail.hosts import is_agent_connect_host, is_below, is_salesforce_host
-from triage.mail.limits import DEFAULT, Limits
+from triage.mail.limits import DEFAULT, Budget, Limits
 from triage.mail.message import Address, Forward, Kind, Link, Mail, Notification, Route
 
+_ONCE: Final = 200
+"""Characters that asking the catalog costs each time, however short the text."""
 _SCREENSHOT_TEXT: Final = 400
 """Characters beside a picture that leave it to the picture to say what happened."""
 _PICTURE: Final = re.compile(
@@ -51,24 +54,42 @@ class Unwrapped:
     why: str
 
 
-def notifications(mail: Mail, known: Known, limits: Limits = DEFAULT) -> Unwrapped:
+def notifications(
+    mail: Mail, known: Known, limits: Limits = DEFAULT, own: Collection[str] = ()
+) -> Unwrapped:
     """The notifications in a mail, top first, at most `limits.notifications`.
 
-    `known` says whether a literal of the catalog stands in a text. Never raises.
+    `known` says whether a literal of the catalog stands in a text. `own` are the addresses that
+    Triage sends from: its mail, passed on, is no notification. Raises LimitExceeded
+    ("asked_text") when it would be asked about too much, nothing else.
     """
+    known = _bounded(known, limits)
     if why := _never_one(mail):
         return Unwrapped((), why)
     found: list[Notification] = []
     texts: set[tuple[str, str]] = set()
-    for one in _Search(known, limits).all(mail):
+    length = 0
+    for one in _Search(known, limits, own).all(mail):
         if (one.subject, one.text) not in texts:
             texts.add((one.subject, one.text))
             found.append(one)
-        if len(found) >= limits.notifications:
+            length += len(one.text)
+        if len(found) >= limits.notifications or length >= limits.all_notification_text:
             break
     if not found:
-        return Unwrapped((), _why_none(mail, known))
+        return Unwrapped((), _why_none(mail, known, own))
     return Unwrapped(tuple(found), ", ".join(f"{n.route.value} {n.kind.value}" for n in found))
+
+
+def _bounded(known: Known, limits: Limits) -> Known:
+    """`known`, asked about no more of one mail than the limits allow."""
+    budget = Budget(limits)
+
+    def ask(text: str) -> bool:
+        budget.use("asked_text", len(text) + _ONCE)
+        return known(text)
+
+    return ask
 
 
 def _never_one(mail: Mail) -> str | None:
@@ -83,7 +104,11 @@ def _never_one(mail: Mail) -> str | None:
     return None
 
 
-def _why_none(mail: Mail, known: Known) -> str:
+def _why_none(mail: Mail, known: Known, own: Collection[str]) -> str:
+    if any(f.from_.spec in own for f in mail.forwards) or any(
+        _is_by(m, own) for m in mail.attached
+    ):
+        return "our own mail, passed on"
     if evidence.is_warning_or_flow(mail.subject, mail.newest):
         return "a governor warning or flow error that does not name StellaConnect"
     if _proof(mail):
@@ -113,6 +138,26 @@ def _proof(mail: Mail) -> str:
     return "agent_connect" if any(is_agent_connect_host(domain) for domain in domains) else ""
 
 
+def _is_by(mail: Mail, addresses: Collection[str]) -> bool:
+    return any(sender.spec in addresses for sender in mail.from_)
+
+
+def _is_by_machine(mail: Mail) -> bool:
+    """Whether Salesforce sent a mail that no person wrote there, by its header block."""
+    category = (mail.first("x-sfdc-emailcategory") or "").casefold()
+    carried = (
+        any(name.startswith("x-sfdc") for name, _ in mail.headers)
+        or any(is_below(sender.domain, "sfcustomeremail.com") for sender in mail.from_)
+        or identifiers.envelope_org(mail.first("return-path") or "") is not None
+    )
+    return carried and category not in _BY_PEOPLE
+
+
+def _author(mail: Mail) -> Address | None:
+    """The person who passes something on; None when it is a machine, which nobody answers."""
+    return mail.from_[0] if mail.from_ and not _is_by_machine(mail) else None
+
+
 def _is_machine(mail: Mail) -> bool:
     """Whether the sender presents itself as a machine, with or without the right to."""
     for sender in mail.from_:
@@ -131,6 +176,11 @@ def _is_reply(mail: Mail) -> bool:
     return phrases.is_reply(mail.subject) or mail.first("in-reply-to") is not None
 
 
+def _is_bulk(mail: Mail) -> bool:
+    precedence = (mail.first("precedence") or "").strip().lower()
+    return mail.first("list-unsubscribe") is not None or precedence in {"bulk", "list"}
+
+
 def _claims_machine(mail: Mail, text: str) -> bool:
     """Whether a mail without proof looks sent by a machine: its headers gone, or forged."""
     if _is_machine(mail):
@@ -145,9 +195,10 @@ def _claims_machine(mail: Mail, text: str) -> bool:
 class _Search:
     """Looks for notifications in a mail and in those within it."""
 
-    def __init__(self, known: Known, limits: Limits) -> None:
+    def __init__(self, known: Known, limits: Limits, own: Collection[str] = ()) -> None:
         self._known = known
         self._limits = limits
+        self._own = own
 
     def all(self, mail: Mail) -> Iterator[Notification]:
         """Direct ones exclude all others: what a machine sent has nothing passed on in it."""
@@ -155,11 +206,9 @@ class _Search:
         if kind is not None:
             yield self._of_mail(mail, kind, Route.DIRECT)
             return
-        by = mail.from_[0] if mail.from_ else None
-        passed = [
-            *self._forwarded(mail),
-            *(one for inner in mail.attached for one in self._attached(inner)),
-        ]
+        by = _author(mail)
+        attached = (one for inner in mail.attached for one in self._attached(inner))
+        passed = self._within(chain(self._forwarded(mail), attached))
         for one in passed:
             yield replace(one, by=by, note=mail.newest[: self._limits.notification_text])
         if not self._may_paste(mail):
@@ -168,9 +217,23 @@ class _Search:
         if not passed and (shown := self._screenshot(mail)):
             yield shown
 
+    def _within(self, found: Iterable[Notification]) -> list[Notification]:
+        """As many as are judged; what comes after them is not even looked for."""
+        kept, length = [], 0
+        for one in islice(found, self._limits.notifications):
+            kept.append(one)
+            length += len(one.text)
+            if length >= self._limits.all_notification_text:
+                break
+        return kept
+
     def _direct(self, mail: Mail) -> Kind | None:
-        """The kind of a mail that is a notification itself, None for any other."""
-        if _is_reply(mail) or phrases.is_forward(mail.subject):
+        """The kind of a mail that is a notification itself, None for any other.
+
+        Gateways and templates put `RE:` before what a machine sent as well.
+        """
+        is_answer = _is_reply(mail) or phrases.is_forward(mail.subject)
+        if is_answer and not _is_by_machine(mail):
             return None
         text = self._cut(mail.newest)
         proof = _proof(mail)
@@ -182,38 +245,49 @@ class _Search:
         if evidence.apex_heads(text):
             return Kind.APEX_EXCEPTION
         links = self._links(text, mail.html_links)
-        if evidence.is_alert_subject(mail.subject):
+        if evidence.is_alert_subject(mail.subject, is_bulk=_is_bulk(mail)):
             ours = proof == "agent_connect" or evidence.has_agent_connect(links)
             return Kind.API_ERROR_ALERT if ours else None
-        return Kind.MANAGED_PACKAGE if self._is_package_alert(mail, proof, text, links) else None
+        if is_answer:
+            stands = self._stands_alone(text, links)
+        else:
+            stands = self._is_package_alert(mail, proof, text, links)
+        return Kind.MANAGED_PACKAGE if stands else None
 
     def _is_package_alert(self, mail: Mail, proof: str, text: str, links: Sequence[Link]) -> bool:
         """Mail of Salesforce itself, and of Agent Connect, is never one of the package."""
         category = (mail.first("x-sfdc-emailcategory") or "").casefold()
-        if not proof or (proof == "org" and category in _BY_PEOPLE):
+        by_person = category in _BY_PEOPLE or evidence.is_asked_about(text, self._known)
+        if not proof or (proof == "org" and by_person):
             return self._stands_alone(text, links)
         return proof == "org" and evidence.is_package_alert(mail.subject, text, links, self._known)
 
     def _stands_alone(self, text: str, links: Sequence[Link]) -> bool:
-        return evidence.has_record(links) and bool(
-            evidence.standing_lines(text, self._known) or evidence.exception_lines(text)
-        )
+        if not evidence.has_record(links):
+            return False
+        lines = chain(evidence.standing_lines(text, self._known), evidence.exception_lines(text))
+        return next(lines, None) is not None
 
     # Passed on ------------------------------------------------------------------------------
 
     def _forwarded(self, mail: Mail) -> Iterator[Notification]:
-        for forward in mail.forwards:
+        forwards = mail.forwards[: self._limits.forwards]
+        for number, forward in enumerate(forwards, 1):
+            if forward.from_.spec in self._own:
+                continue
             for text in _by_heads(self._cut(forward.text)):
                 links = self._links(text, forward.links)
                 subject = forward.subject or phrases.without_prefixes(mail.subject)
-                kind = self._passed_on(subject, text, links, forward)
+                # What holds a further mail is what a person wrote above that.
+                is_note = number < len(forwards) and phrases.is_forward(subject)
+                kind = self._passed_on(subject, text, links, forward, is_note=is_note)
                 if kind is not None:
                     yield self._notification(
                         kind, Route.FORWARDED, subject, text, links, claimed=forward.from_
                     )
 
     def _passed_on(
-        self, subject: str, text: str, links: Sequence[Link], forward: Forward
+        self, subject: str, text: str, links: Sequence[Link], forward: Forward, *, is_note: bool
     ) -> Kind | None:
         """The kind of a forwarded text, whose sender only its own lines tell."""
         if evidence.is_warning_or_flow(subject, text):
@@ -226,7 +300,7 @@ class _Search:
             return Kind.API_ERROR_ALERT if ours else None
         if of_agent_connect or is_salesforce_host(forward.from_.domain):
             return None
-        if phrases.is_reply(subject) or evidence.is_conversation(text, subject):
+        if is_note or phrases.is_reply(subject) or evidence.is_conversation(text, subject):
             stands = self._stands_alone(text, links)
         else:
             stands = evidence.is_package_alert(subject, text, links, self._known)
@@ -236,7 +310,10 @@ class _Search:
         """Those of an enclosed mail, whoever wrote that; a report or mail of ours holds none."""
         if _never_one(mail):
             return
+        is_own = _is_by(mail, self._own)
         for one in self.all(mail):
+            if is_own and one.route in {Route.DIRECT, Route.PASTED}:
+                continue
             yield replace(one, route=Route.ATTACHED) if one.route is Route.DIRECT else one
 
     # Pasted ---------------------------------------------------------------------------------
@@ -262,7 +339,7 @@ class _Search:
                 mail.subject,
                 part,
                 self._links(part, only),
-                by=mail.from_[0] if mail.from_ else None,
+                by=_author(mail),
                 note=note,
             )
 
@@ -276,11 +353,12 @@ class _Search:
                 title = phrases.fold(line[:200]).rpartition(": ")[2]
                 if title.startswith("api error alert") and self._known(text):
                     return (number,), Kind.API_ERROR_ALERT
-        first = [*evidence.status_lines(text, self._known)]
+        ways = [evidence.status_lines(text, self._known)]
         if evidence.has_record(links):
-            first += evidence.standing_lines(text, self._known)
+            ways.append(evidence.standing_lines(text, self._known))
             if evidence.has_brand(text):
-                first += evidence.exception_lines(text)
+                ways.append(evidence.exception_lines(text))
+        first = [line for lines in ways for line in islice(lines, 1)]
         if not first:
             return (), Kind.MANAGED_PACKAGE
         # A record link may stand above its error; links of the HTML have no place in the text.
@@ -307,7 +385,7 @@ class _Search:
             mail.subject,
             text,
             self._links(text, mail.html_links),
-            by=mail.from_[0] if mail.from_ else None,
+            by=_author(mail),
             note=text,
         )
 

@@ -8,10 +8,10 @@ from triage.catalog.load import Catalog
 from triage.incident.incident import Incident, Reason
 from triage.mail.hosts import is_sandbox_host
 from triage.mail.message import Kind
-from triage.ports import PendingResponse
 from triage.response.message import CauseOfMail, RecordLink
 from triage.response.reply import record_url, status_page_url
 from triage.response.ticket import Ticket
+from triage.rows import PendingResponse
 from triage.tenant import Tenant, my_domain
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -15,13 +16,11 @@ from triage.catalog.load import Catalog
 from triage.ports import (
     Clock,
     Fault,
-    NewOutbox,
-    OutboxRow,
-    PendingResponse,
     Sender,
     SendError,
     Stop,
     Store,
+    StoreError,
     Unit,
 )
 from triage.response.message import Audience, OutboundMessage
@@ -29,13 +28,24 @@ from triage.response.render import RenderFault, message_id, to_octets
 from triage.response.reply import allowed_hosts, reply
 from triage.response.templates import TemplateFault, Templates
 from triage.response.ticket import own, ticket
+from triage.rows import (
+    NewOutbox,
+    OutboxRow,
+    PendingResponse,
+)
 from triage.service.causes import cause_of_mail, ticket_of_incident
 from triage.service.trouble import trouble
 from triage.settings import Settings
 
-CLAIMS = 20
-LEASE_SECONDS = 300.0
+CLAIMS = 1
+"""At a time, so that no lease runs out while others are being sent."""
+LEASE_SECONDS = 900.0
+"""Longer than the longest that one delivery may take (RFC 5321, 4.5.3.2)."""
 GIVE_UP_AFTER = timedelta(days=5)
+FEWEST_ATTEMPTS = 10
+"""A message that was held for days, or is sent again by hand, has its tries all the same."""
+_STORE_PAUSES = (0.2, 1.0, 3.0)
+"""Seconds."""
 _FIRST_RETRY, _LONGEST_RETRY = 30.0, 3600.0
 """Seconds."""
 
@@ -71,58 +81,83 @@ class Dispatcher:
         for _, members in groupby(waiting, key=_group):
             group = list(members)
             if any(one.due_at <= due_before for one in group):
-                queued += self._queue(group)
+                queued += self._queue([one.id for one in group])
         return queued
 
-    def _queue(self, group: Sequence[PendingResponse]) -> bool:
+    def _queue(self, ids: Sequence[int]) -> int:
+        """Render a group and queue it, in one transaction; answers how many mails."""
         now = self._clock.now()
-        ids = [one.id for one in group]
         with self._store.unit() as unit:
-            spent = self._spent_budget(unit, group[0], now)
-            if spent:
+            # As it is now: records may have come since it was found to be due.
+            group = unit.pending(ids=ids)
+            if not group:
+                return 0
+            if spent := self._spent_budget(unit, group[0], now):
                 unit.postpone(ids, now + timedelta(minutes=10))
                 words = f"The budget {spent} is used up; what is due waits until it is free again."
                 trouble(unit, self._settings, f"budget {spent}", "Budget used up", words, now)
                 self._log.warning("budget", budget=spent, waiting=len(ids))
-                return False
+                return 0
             try:
-                message = self._message(group)
-                octets = to_octets(message, date=now)
+                messages = self._messages(group)
+                rendered = [(one, to_octets(one, date=now)) for one in messages]
             except (TemplateFault, RenderFault) as fault:
                 unit.drop_pending(ids)
-                titles = "; ".join(one.incident.title for one in group)
-                words = f"{fault}\n\nWhat was not sent to {group[0].recipient}: {titles}"
-                trouble(unit, self._settings, f"template {fault}", "A mail failed", words, now)
-                self._log.error("not_rendered", error=str(fault))
-                return False
-            unit.enqueue(
-                NewOutbox(
-                    message.message_id,
-                    message.audience,
-                    group[0].incident.tenant,
-                    self._settings.smtp.bounce_address,
-                    message.to,
-                    message.message_id,
-                    message.subject,
-                    octets,
-                ),
-                now,
-            )
+                self._not_rendered(unit, group, fault, now)
+                return 0
+            except Exception as fault:  # noqa: BLE001 - one message must not stop all others
+                unit.postpone(ids, now + timedelta(hours=1))
+                self._log.exception("not_rendered", error=str(fault))
+                self._not_rendered(unit, group, fault, now)
+                return 0
+            for message, octets in rendered:
+                unit.enqueue(self._row(message, octets, group[0].incident.tenant), now)
             unit.responded(ids, now)
-        self._log.info("queued", audience=str(message.audience), causes=len(group), id=ids[0])
-        return True
+        audience = str(messages[0].audience)
+        self._log.info("queued", audience=audience, causes=len(group), messages=len(messages))
+        return len(messages)
 
-    def _message(self, group: Sequence[PendingResponse]) -> OutboundMessage:
-        """One mail about all of the group. Raises TemplateFault or RenderFault."""
-        first = group[0]
+    def _not_rendered(
+        self, unit: Unit, group: Sequence[PendingResponse], fault: Exception, now: datetime
+    ) -> None:
+        titles = "; ".join(one.incident.title for one in group)
+        words = f"{fault}\n\nWhat was not sent to {group[0].recipient}: {titles}"
+        trouble(unit, self._settings, f"template {fault}", "A mail failed", words, now)
+        self._log.error("not_rendered", error=str(fault))
+
+    def _row(self, message: OutboundMessage, octets: bytes, tenant: str | None) -> NewOutbox:
+        return NewOutbox(
+            message.message_id,
+            message.audience,
+            tenant,
+            self._settings.smtp.bounce_address,
+            message.to,
+            message.message_id,
+            message.subject,
+            octets,
+        )
+
+    def _messages(self, group: Sequence[PendingResponse]) -> list[OutboundMessage]:
+        """One mail to each recipient, about all of the group. Raises TemplateFault, RenderFault.
+
+        Each of support's contacts has a mail of its own: one refused address stops no other.
+        """
+        if group[0].audience == Audience.TICKET:
+            return [self._to_support(group[0], one) for one in self._settings.support.contacts]
+        return [self._reply(group)]
+
+    def _ids(self, group: Sequence[PendingResponse], to: str) -> tuple[str, tuple[str, ...]]:
+        """Message-ID and References of a mail about the group."""
         key = " ".join(f"{p.incident.fingerprint}:{p.incident.episode}" for p in group)
         sequence = sum(one.history.responses for one in group)
-        own_id = message_id(first.recipient, key, sequence, self._domain)
-        thread = [message_id(first.recipient, key, 0, self._domain)] if sequence else []
-        answered = next((str(p.incident.detail["answers"]) for p in group if _answers(p)), "")
-        references = tuple(dict.fromkeys([*thread, answered] if answered else thread))
-        if first.audience == Audience.TICKET:
-            return self._to_support(first, own_id, references)
+        thread = [message_id(to, key, 0, self._domain)] if sequence else []
+        answered = [str(p.incident.detail["answers"]) for p in group if _answers(p)][:1]
+        own_id = message_id(to, key, sequence, self._domain)
+        return own_id, tuple(dict.fromkeys(thread + answered))
+
+    def _reply(self, group: Sequence[PendingResponse]) -> OutboundMessage:
+        first = group[0]
+        own_id, references = self._ids(group, first.recipient)
         tenant = self._tenants.named(first.incident.tenant)
         if tenant is None:
             raise RenderFault(f"the tenant {first.incident.tenant} is no longer configured")
@@ -138,18 +173,17 @@ class Dispatcher:
             from_=self._settings.smtp.from_,
             message_id=own_id,
             references=references,
-            forwarded=bool(answered),
+            forwarded=any(_answers(one) for one in group),
         )
 
-    def _to_support(
-        self, pending: PendingResponse, own_id: str, references: tuple[str, ...]
-    ) -> OutboundMessage:
-        support, incident = self._settings.support, pending.incident
+    def _to_support(self, pending: PendingResponse, to: str) -> OutboundMessage:
+        incident = pending.incident
+        own_id, references = self._ids([pending], to)
         if incident.kind == "own":
             return own(
                 incident.title,
                 str(incident.detail.get("text", "")),
-                to=support.contacts,
+                to=(to,),
                 from_=self._settings.smtp.from_,
                 templates=self._templates,
                 message_id=own_id,
@@ -160,12 +194,12 @@ class Dispatcher:
         records = [record.url for record in about.records if record.url]
         return ticket(
             about,
-            to=support.contacts,
+            to=(to,),
             from_=self._settings.smtp.from_,
             templates=self._templates,
             message_id=own_id,
             references=references,
-            timezone=ZoneInfo(support.timezone),
+            timezone=ZoneInfo(self._settings.support.timezone),
             hosts=allowed_hosts(tenant, records) if tenant else frozenset(),
         )
 
@@ -205,15 +239,27 @@ class Dispatcher:
         except SendError as error:
             self._failed(row, error)
             return False
-        self._store.mark_sent(row.id)
+        self._mark_sent(row)
         self._log.info("sent", outbox=row.id, audience=row.audience, attempts=row.attempts)
         return True
+
+    def _mark_sent(self, row: OutboxRow) -> None:
+        """Until it is durable that it was accepted: otherwise it would be sent again."""
+        for pause in (*_STORE_PAUSES, None):
+            try:
+                return self._store.mark_sent(row.id)
+            except StoreError:
+                if pause is None:
+                    raise
+                time.sleep(pause)
+        return None
 
     def _failed(self, row: OutboxRow, error: SendError) -> None:
         now = self._clock.now()
         wait = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(row.attempts, 10))
         retry_at = now + timedelta(seconds=wait * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
-        given_up = error.fault is Fault.PERMANENT or retry_at > row.created_at + GIVE_UP_AFTER
+        too_late = retry_at > row.created_at + GIVE_UP_AFTER and row.attempts >= FEWEST_ATTEMPTS
+        given_up = error.fault is Fault.PERMANENT or too_late
         self._store.mark_failed(row.id, str(error), None if given_up else retry_at)
         self._log.warning(
             "not_sent", outbox=row.id, fault=str(error.fault), dead=given_up, error=str(error)

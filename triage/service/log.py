@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from typing import Any
 
 import structlog
 import structlog.tracebacks
 
 from triage.settings.sections import LogSection
+
+_ADDRESS = re.compile(r"[^\s<>,;:\"'\\]{1,64}@[^\s<>,;:\"'\\]{1,255}")
+
+
+def _without_addresses(_logger: object, _name: str, line: Any) -> str:
+    """No mail address, whoever put it into a value: a server's answer, a budget, a fault."""
+    return _ADDRESS.sub("<address>", str(line))
 
 
 def configure_log(section: LogSection) -> None:
@@ -23,6 +32,7 @@ def configure_log(section: LogSection) -> None:
                 structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
             ),
             structlog.processors.JSONRenderer(default=str),
+            *([] if section.addresses else [_without_addresses]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             getattr(logging, section.level.upper())

@@ -8,17 +8,22 @@ from datetime import datetime, timedelta
 import structlog
 
 from triage.catalog.rule import Severity
-from triage.catalog.verdict import Judgement, Outcome
-from triage.incident.detail import detail
+from triage.catalog.verdict import Outcome
+from triage.incident.detail import Detail, detail
 from triage.incident.fingerprint import fingerprint, masked
 from triage.incident.incident import Action, Case, Decision, Incident, Reason
 from triage.incident.policy import Policy, decide, repeat, repeat_interval
 from triage.mail.message import OWN_PREFIX, Kind, RawMail
 from triage.pipeline import Reading
-from triage.ports import Clock, MailRow, Unit
+from triage.ports import Clock, Unit
 from triage.response.message import Audience
+from triage.rows import MailRow
 from triage.service.trouble import SUPPORT
 from triage.settings import MailboxSection, Settings
+
+_SENT = {Reason.FIRST_IN_INCIDENT, Reason.REPEAT_DUE}
+UNREACHABLE_FOR = timedelta(days=30)
+"""A delivery report is believed so long; then the contact is tried again."""
 
 
 class Recorder:
@@ -113,7 +118,9 @@ class Recorder:
         self, unit: Unit, mail_id: int, raw: RawMail, reading: Reading, now: datetime
     ) -> tuple[str, tuple[Action, ...]]:
         """Each case into its incident; answers the mail's reason and actions."""
-        unreachable = frozenset(one.address for one in unit.undeliverable())
+        unreachable = frozenset(
+            one.address for one in unit.undeliverable() if now - one.reported_at < UNREACHABLE_FOR
+        )
         policy = replace(self._policy, undeliverable=unreachable)
         rules = [policy.rules[c.finding.rule] for c in reading.cases if c.finding]
         interval = repeat_interval(rules, policy.repeat_interval)
@@ -122,19 +129,22 @@ class Recorder:
         for judged in reading.judged:
             for case in judged.cases:
                 decision = Decision((), (), Reason.TOO_OLD) if old else decide(case, policy)
-                incident = self._incident(unit, case, judged.judgement, raw.mailbox, now)
+                about = {
+                    **detail(case, reading.mail, judged.judgement.tried),
+                    "reason": str(decision.reason),
+                }
+                incident = self._incident(unit, case, decision.reason, raw.mailbox, now, about)
                 final = self._respond(unit, incident, case, decision, interval, now)
                 outcomes.append(final)
+                # What is only counted must not stand in a later mail as if it were news.
+                told = bool(decision.actions) and not self._settings.policy.shadow
                 unit.add_occurrence(
                     incident.id,
                     mail_id=mail_id,
                     at=now,
                     reason=str(final.reason),
-                    record_ids=case.record_ids,
-                    detail={
-                        **detail(case, reading.mail, judged.judgement.tried),
-                        "reason": str(decision.reason),
-                    },
+                    record_ids=case.record_ids if told else (),
+                    detail=about if told else incident.detail,
                 )
         first = next((d for d in outcomes if d.actions), outcomes[0])
         return str(first.reason), tuple(a for a in Action if any(a in d.actions for d in outcomes))
@@ -148,12 +158,21 @@ class Recorder:
         return now - min(dates) > self._settings.policy.max_age
 
     def _incident(
-        self, unit: Unit, case: Case, judgement: Judgement, mailbox: str, now: datetime
+        self,
+        unit: Unit,
+        case: Case,
+        reason: Reason,
+        mailbox: str,
+        now: datetime,
+        about: Detail,
     ) -> Incident:
-        key = fingerprint(case, self._policy.rules, mailbox)
+        key = fingerprint(case, self._policy.rules, mailbox, reason)
         found = unit.open_incident(key)
         if found is not None:
-            return found
+            quiet_since = now - self._settings.policy.quiet_after
+            if found.last_seen_at >= quiet_since:
+                return found
+            unit.close_incidents(quiet_since, now)
         rule = self._policy.rules[case.finding.rule] if case.finding else None
         suspicious = case.outcome is Outcome.SUSPICIOUS
         kind = "suspicious" if suspicious else str(case.notification.kind)
@@ -165,7 +184,7 @@ class Recorder:
             title=_title(case, rule.title if rule else ""),
             severity=_severity(case, rule.severity if rule else None),
             at=now,
-            detail=detail(case, None, judgement.tried),
+            detail=about,
         )
 
     def _respond(
@@ -184,18 +203,20 @@ class Recorder:
         for action in decision.actions:
             for recipient in recipients[action]:
                 history = unit.history(incident.id, recipient, also=case.record_ids)
+                if case.outcome is Outcome.SUSPICIOUS:
+                    # A forger's records mean nothing; each interval, a person looks again.
+                    history = replace(history, has_new_records=True)
                 reason = repeat(history, now, interval)
-                reasons.append(reason)
-                if reason is Reason.NOTHING_NEW:
-                    continue
-                due = now + self._settings.policy.group_wait
-                if reason is Reason.WITHIN_REPEAT_INTERVAL and history.last_response_at:
-                    due = history.last_response_at + interval
-                else:
-                    actions.append(action)
-                if not self._settings.policy.shadow:
+                if reason is not Reason.NOTHING_NEW and not self._settings.policy.shadow:
+                    due = now + self._settings.policy.group_wait
+                    if reason is Reason.WITHIN_REPEAT_INTERVAL and history.last_response_at:
+                        due = history.last_response_at + interval
                     audience = Audience.REPLY if action is Action.REPLY else Audience.TICKET
-                    unit.add_pending(incident.id, audience, recipient, now, due)
+                    if not unit.add_pending(incident.id, audience, recipient, now, due):
+                        reason = Reason.WITHIN_REPEAT_INTERVAL  # it goes with what waits already
+                reasons.append(reason)
+                if reason in _SENT:
+                    actions.append(action)
         if actions or not reasons:
             first_again = (
                 decision.reason is Reason.FIRST_IN_INCIDENT and Reason.REPEAT_DUE in reasons

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -27,11 +28,11 @@ from triage.service.dispatch import Dispatcher
 from triage.service.intake import Intake
 from triage.service.record import Recorder
 from triage.service.weekly import Weekly
-from triage.settings import MailboxSection, OAuth2Section, Settings, SmtpSection
+from triage.settings import ConfigurationError, MailboxSection, OAuth2Section, Settings, SmtpSection
 from triage.settings.sections import LoginSection
 
 TICK_SECONDS = 1.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 60.0
 HOUSEKEEPING = timedelta(minutes=1)
 
 
@@ -78,6 +79,8 @@ class Service:
         """
         catalog = read_catalog(settings.catalog.rules)
         templates = Templates(read_templates(settings.catalog.templates))
+        if faults := templates.faults():
+            raise ConfigurationError([str(fault) for fault in faults])
         store = open_service_store(settings)
         try:
             store.lock_service()
@@ -107,6 +110,7 @@ class Service:
     def once(self) -> bool:
         """Handle and send what is there now; False if a mailbox failed."""
         good = [intake.once() for intake in self._intakes()]
+        self._housekeeping()
         if not self._settings.policy.shadow:
             self._dispatcher.respond(self._clock.now() + self._settings.policy.group_wait)
             self._dispatcher.send()
@@ -146,22 +150,27 @@ class Service:
         """The loop that answers, sends, digests and closes incidents."""
         housekept = datetime.min.replace(tzinfo=UTC)
         while not self.stop.is_set():
-            try:
-                now = self._clock.now()
-                if not self._settings.policy.shadow:
-                    self._dispatcher.respond(now)
-                    self._dispatcher.send(self.stop)
-                if now - housekept >= HOUSEKEEPING:
-                    housekept = now
-                    self._housekeeping(now)
-            except StoreError as error:
-                self._log.error("store_failed", error=str(error))
-            except Exception as error:  # noqa: BLE001 - sending must not end while watching goes on
-                self._log.exception("sending_fault", error=str(error))
+            now = self._clock.now()
+            if not self._settings.policy.shadow:
+                self._guarded(lambda: self._dispatcher.respond(self._clock.now()))
+                self._guarded(lambda: self._dispatcher.send(self.stop))
+            if now - housekept >= HOUSEKEEPING:
+                housekept = now
+                self._guarded(self._housekeeping)
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
 
-    def _housekeeping(self, now: datetime) -> None:
+    def _guarded(self, step: Callable[[], object]) -> None:
+        """A step that fails keeps none of the others from being done."""
+        try:
+            step()
+        except StoreError as error:
+            self._log.error("store_failed", error=str(error))
+        except Exception as error:  # noqa: BLE001 - sending must not end while watching goes on
+            self._log.exception("sending_fault", error=str(error))
+
+    def _housekeeping(self) -> None:
+        now = self._clock.now()
         with self.store.unit() as unit:
             unit.close_incidents(now - self._settings.policy.quiet_after, now)
         if not self._settings.policy.shadow:

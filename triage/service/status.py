@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from triage.ports import OutboxState, Store, Unit
+from triage.ports import Store, Unit
+from triage.rows import OutboxState
 from triage.settings import Settings
 
 STANDS_STILL = timedelta(minutes=2)

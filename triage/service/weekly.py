@@ -11,11 +11,12 @@ from cronsim import CronSim
 
 from triage.catalog.load import Catalog
 from triage.incident.policy import reachable_contacts
-from triage.ports import Clock, NewOutbox, OutboxState, Store, Unit
+from triage.ports import Clock, Store, Unit
 from triage.response.digest import build, digest, digest_key, last_complete_week, week_bounds
 from triage.response.message import Audience, OutboundMessage
 from triage.response.render import RenderFault, message_id, to_octets
 from triage.response.templates import TemplateFault, Templates
+from triage.rows import NewOutbox, OutboxState
 from triage.service.trouble import trouble
 from triage.settings import ConfigurationError, Settings
 from triage.tenant import Tenant
@@ -44,11 +45,23 @@ class Weekly:
             first = unit.first_seen()
         if first is None or first > scheduled:
             return 0  # nobody watched before this time: there is no week to tell of
-        return self.send(last_complete_week(scheduled, ZoneInfo(section.timezone)))
+        return sum(
+            self._send(last_complete_week(scheduled, self._zone(tenant)), tenant, reader)
+            for tenant, reader in self._readers()
+        )
 
     def send(self, week: str) -> int:
         """Queue the digests of a week for all readers that did not have it; answers how many."""
         return sum(self._send(week, tenant, reader) for tenant, reader in self._readers())
+
+    def is_over(self, week: str) -> bool:
+        """Whether the week has ended for all its readers."""
+        zones = {self._zone(tenant) for tenant, _ in self._readers()}
+        return all(week_bounds(week, zone)[1] <= self._clock.now() for zone in zones)
+
+    def _zone(self, tenant: Tenant | None) -> ZoneInfo:
+        """The reader's time zone."""
+        return ZoneInfo(tenant.timezone if tenant else self._settings.digest.timezone)
 
     def texts(self, week: str | None) -> tuple[str, list[str]]:
         """The week, and its digest for each audience as text. ConfigurationError for no week."""
@@ -107,7 +120,7 @@ class Weekly:
         self, unit: Unit, week: str, tenant: Tenant | None, reader: str
     ) -> OutboundMessage:
         section = self._settings.digest
-        zone = ZoneInfo(tenant.timezone if tenant else section.timezone)
+        zone = self._zone(tenant)
         start, end = week_bounds(week, zone)
         earlier = start - timedelta(days=8)  # the week before, however long its days are
         content = build(

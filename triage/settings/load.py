@@ -129,11 +129,12 @@ class Settings(BaseSettings):
         for mailbox in self.mailboxes:
             own |= {mailbox.username.lower(): f"mailboxes.{mailbox.name}.username"}
             own |= dict.fromkeys(mailbox.addresses, f"mailboxes.{mailbox.name}.addresses")
+        own = {untagged(address): key for address, key in own.items()} | own
         for key, addresses in self._readers().items():
             for address in dict.fromkeys(addresses):
-                if address in own:
+                if named := own.get(address) or own.get(untagged(address)):
                     yield (
-                        f"{key}: {address} is also {own[address]}: Triage would answer itself; "
+                        f"{key}: {address} is also {named}: Triage would answer itself; "
                         "name an address that Triage neither watches nor sends from"
                     )
         watched = {(*m.account, m.folder.upper()): m.name for m in self.mailboxes}
@@ -168,6 +169,12 @@ class Settings(BaseSettings):
             frozenset().union(*(t.border_hosts for t in trusts)),
             any(t.topmost_without_id for t in trusts),
         )
+
+
+def untagged(address: str) -> str:
+    """The address without a tag: what comes for `errors+x@` lands in the mailbox of `errors@`."""
+    local, at, domain = address.rpartition("@")
+    return f"{local.partition('+')[0]}{at}{domain}"
 
 
 def load(path: Path) -> Settings:

@@ -30,6 +30,7 @@ from triage.settings.types import (
     Rate,
     Schedule,
     Server,
+    Span,
     Start,
     StoreUrl,
     SubDomain,
@@ -175,7 +176,7 @@ class MailboxSection(LoginSection):
     border_hosts: tuple[Host, ...] = ()
     list_ids: tuple[Text, ...] = ()
     start: Start = "now"
-    poll: Duration = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))
+    poll: Span = timedelta(seconds=60)
     after: AfterSection = AfterSection()
 
     def faults(self) -> Iterator[str]:
@@ -292,9 +293,9 @@ class PolicySection(Section):
 
     shadow: bool = True
     group_wait: Duration = timedelta(seconds=30)
-    repeat_interval: Duration = timedelta(hours=24)
-    quiet_after: Duration = timedelta(days=7)
-    max_age: Duration = timedelta(hours=72)
+    repeat_interval: Span = timedelta(hours=24)
+    quiet_after: Span = timedelta(days=7)
+    max_age: Span = timedelta(hours=72)
     sandbox: Literal["reply", "digest"] = "reply"
     silences: tuple[Text, ...] = ()
     """Rule ids that are counted and not acted on."""

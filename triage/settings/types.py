@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 from pydantic import AfterValidator, BeforeValidator
 
+from triage.catalog.rule import Duration
 from triage.mail.hosts import is_org_host
 from triage.mail.identifiers import context_id
 
@@ -209,6 +210,12 @@ def _store_url(value: str) -> str:
     return _text(value)
 
 
+def _span(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("only group_wait may be 0s")
+    return value
+
+
 def _start(value: object) -> object:
     """A date, as TOML has it or in quotes; numbers are no dates."""
     if isinstance(value, str) and value not in {"now", "all"}:
@@ -241,6 +248,8 @@ def _rate(value: object) -> object:
     raise ValueError('a budget is a number per m, h or d, such as "4/d"')
 
 
+Span = Annotated[Duration, AfterValidator(_span)]
+"""A duration that may not be zero: what is done in no time is done without end."""
 Text = Annotated[str, AfterValidator(_text)]
 FilePath = Annotated[Path, BeforeValidator(_file)]
 MailboxName = Annotated[str, _name(40)]

@@ -21,31 +21,63 @@ MEMORY = 64 * 1024 * 1024
 
 def do(what: str, *with_: object) -> object:
     """The job of these tests, in the worker."""
-    match what:
-        case "echo":
-            return with_[0]
-        case "who":
-            return os.getpid()
-        case "hang":
-            time.sleep(60)
-        case "spin":
-            while True:
-                pass
-        case "exit":
-            os._exit(0)
-        case "leave":
-            sys.exit(3)
-        case "crash":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        case "raise":
-            raise RuntimeError("a fault in the code")
-        case "eat":
-            return len(bytearray(10 * MEMORY))
-        case "answer_too_much":
-            return [bytes([n % 256]) * 1_000_000 for n in range(40)]
-        case "lambda":
-            return lambda: None
-    return None
+    return _JOBS[what](*with_)
+
+
+def _echo(value: object) -> object:
+    return value
+
+
+def _hang() -> None:
+    time.sleep(60)
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+def _exit() -> None:
+    os._exit(0)
+
+
+def _leave() -> None:
+    sys.exit(3)
+
+
+def _crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _raise() -> None:
+    raise RuntimeError("a fault in the code")
+
+
+def _eat() -> int:
+    return len(bytearray(10 * MEMORY))
+
+
+def _answer_too_much() -> list[bytes]:
+    return [bytes([n]) * 1_000_000 for n in range(40)]
+
+
+def _unpicklable() -> object:
+    return lambda: None
+
+
+_JOBS: dict[str, Callable[..., object]] = {
+    "who": os.getpid,
+    "echo": _echo,
+    "hang": _hang,
+    "spin": _spin,
+    "exit": _exit,
+    "leave": _leave,
+    "crash": _crash,
+    "raise": _raise,
+    "eat": _eat,
+    "answer_too_much": _answer_too_much,
+    "unpicklable": _unpicklable,
+}
 
 
 def build() -> Callable[..., object]:
@@ -125,7 +157,7 @@ def test_a_worker_that_ran_out_of_memory_is_replaced(shared: WorkerPool) -> None
 
 
 def test_an_answer_that_cannot_be_pickled_does_not_hang(shared: WorkerPool) -> None:
-    unpicklable, next_ = shared.run([("lambda",), ("echo", "next")])
+    unpicklable, next_ = shared.run([("unpicklable",), ("echo", "next")])
     assert (reason(unpicklable), next_) == ("limit_worker", "next")
 
 
@@ -217,4 +249,3 @@ if __name__ == "__main__":
     print(*pool.run([(False,)]), flush=True)
     pool.run([(True,)])
 """
-

@@ -199,6 +199,11 @@ def test_all_signatures_of_one_field_count():
         'mx.example.com; dkim=pass reason="good; really" header.d=a.example',
         "mx.example.com;\tdkim=pass header.i=@a.example header.s=s1;\tdmarc=none action=none",
         "(note) mx.example.com; iprev=pass policy.iprev=192.0.2.1; dkim=pass header.d=a.example",
+        "mx.example.com; iprev=pass policy.iprev=2001:db8::1; dkim=pass header.d=a.example",
+        "mx.example.com; DKIM / 1 = PASS (a (nested \\) one) b) header . d = a.example",
+        'mx.example.com; dkim=pass header.d="a.example" header.b="x(;y\\""',
+        'mx.example.com; dkim=pass header.i="the robot"@a.example',
+        "mx.example.com; dkim=pass header.i=@a.example (größer)",
     ],
 )
 def test_the_forms_that_servers_write_are_read(field):
@@ -212,6 +217,11 @@ def test_the_forms_that_servers_write_are_read(field):
         "mx.example.com",
         "mx.example.com; dkim",
         "mx.example.com; dkim=",
+        "mx.example.com; dkim=pass header.d=a.example;",
+        "mx.example.com; dkim=pass header.d=a.example )",
+        "mx.example.com; dkim=pass header.d=a.example b.example",
+        "mx.example.com; dkim=pass header.d=a.example; none of these",
+        'mx.example.com; spf=fail reason="x" dkim=pass header.d="a.example',
         "mx.example.com 9; dkim=pass header.d=a.example",
         "mx.example.com; dkim=pass header.d=a.example (",
         "mx.example.com; (dkim=pass header.d=a.example)",

@@ -134,7 +134,7 @@ def test_a_header_block_without_from_and_date_is_still_a_mail() -> None:
 def test_octets_without_a_header_block_are_unreadable(octets: bytes) -> None:
     with pytest.raises(Unreadable) as caught:
         parse(octets)
-    assert caught.value.reason == "no_header"
+    assert caught.value.reason == "limit_header"
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])

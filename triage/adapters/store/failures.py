@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, insert, literal, select, update
 from triage.adapters.store.rows import Rows, on_both, replacing
 from triage.adapters.store.schema import quarantine, undeliverable
 from triage.mail.message import RawMail
-from triage.ports import QuarantineRow, Undeliverable
+from triage.rows import QuarantineRow, Undeliverable
 
 _FAST = 1
 """zlib's level: the octets of one mail are compressed while others wait to write."""

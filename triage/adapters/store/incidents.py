@@ -18,7 +18,8 @@ from triage.adapters.store.schema import (
 )
 from triage.catalog.rule import Severity
 from triage.incident.incident import History, Incident
-from triage.ports import Occurrence, StoreError
+from triage.ports import StoreError
+from triage.rows import Occurrence
 
 INCIDENT = tuple(incidents.c[field.name] for field in fields(Incident))
 """The columns that make an Incident, in its order."""

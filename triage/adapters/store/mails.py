@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, selec
 
 from triage.adapters.store.rows import Rows, on_both, replacing
 from triage.adapters.store.schema import AFTER_DUE, attempts, mailboxes, mails
-from triage.ports import AfterDue, MailboxRow, MailRow
+from triage.rows import AfterDue, MailboxRow, MailRow
 
 _MAIL = tuple(mails.c[field.name] for field in fields(MailRow))
 _MAILBOX = tuple(mailboxes.c[field.name] for field in fields(MailboxRow))
@@ -104,6 +104,14 @@ class MailRows(Rows):
         first = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity, "attempts": 1}
         counted = self._run(_COUNT_ATTEMPT, [first | {"uid": uid} for uid in sorted(set(uids))])
         return {row.uid: row.attempts for row in counted}
+
+    def forget_attempts(
+        self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]
+    ) -> None:
+        """As if these UIDs had not been attempted: what failed was not their fault."""
+        place = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity}
+        if uids:
+            self._run(_CLEAR_ATTEMPTS, [place | {"uid": uid} for uid in uids])
 
     def seen(self, octets_sha256: str, content_sha256: str) -> bool:
         """Whether a mail with either digest was recorded before, in any mailbox.

@@ -12,7 +12,7 @@ from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, selec
 
 from triage.adapters.store.rows import Rows, on_both, replacing
 from triage.adapters.store.schema import outbox, outbox_recipients, switches
-from triage.ports import NewOutbox, OutboxRow, OutboxState
+from triage.rows import NewOutbox, OutboxRow, OutboxState
 
 _HOLD = "hold"
 """The switch that stops all sending."""
@@ -84,6 +84,11 @@ _CLAIM = (
     .where(outbox.c.id.in_(select(_PICKED.c.id)))
     .values(state=OutboxState.SENDING, attempts=outbox.c.attempts + 1)
     .returning(outbox.c.id)
+)
+_RELEASED = (
+    update(outbox)
+    .where(outbox.c.state == OutboxState.SENDING)
+    .values(due_at=bindparam("released_at"))
 )
 _SENT = (
     update(outbox)
@@ -169,6 +174,10 @@ class Sending(Rows):
         lease = {"due_at": now + timedelta(seconds=lease_seconds), "owner": owner}
         ids = self._run(_CLAIM, {"now": now, "limit": limit, **lease}).scalars().all()
         return [OutboxRow(*row) for row in self._run(_ROWS, {"rows": ids})] if ids else []
+
+    def released(self) -> None:
+        """Every lease ends now: those who held them are dead."""
+        self._run(_RELEASED, {"released_at": self._now(self._connection)})
 
     def sent(self, row_id: int) -> None:
         """It was accepted, whoever holds the row now and whatever was thought of it meanwhile."""

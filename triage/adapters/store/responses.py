@@ -17,7 +17,7 @@ from triage.adapters.store.schema import (
     pending_responses,
 )
 from triage.incident.incident import History, Incident
-from triage.ports import PendingResponse
+from triage.rows import PendingResponse
 
 _SHOWN_RECORDS = 1000
 
@@ -47,6 +47,7 @@ _PENDING = (
     .with_for_update(of=[pending_responses, incidents], skip_locked=True, key_share=True)
 )
 _PENDING_DUE = _PENDING.where(pending_responses.c.due_at <= bindparam("due"))
+_PENDING_THESE = _PENDING.where(pending_responses.c.id.in_(bindparam("ids", expanding=True)))
 _RECORDS = (
     select(incident_records.c.id, incident_records.c.record_id)
     .where(incident_records.c.incident_id == bindparam("incident"))
@@ -87,9 +88,9 @@ class ResponseRows(Rows):
 
     def add_pending(
         self, incident_id: int, audience: str, recipient: str, at: datetime, due_at: datetime
-    ) -> None:
-        """At most one waits per incident and recipient; a second one changes nothing."""
-        self._run(
+    ) -> bool:
+        """At most one waits per incident and recipient; a second one changes nothing: False."""
+        added = self._run(
             _ADD_PENDING,
             {
                 "incident_id": incident_id,
@@ -99,15 +100,20 @@ class ResponseRows(Rows):
                 "due_at": due_at,
             },
         )
+        return bool(added.rowcount)
 
-    def pending(self, due_before: datetime | None = None) -> Sequence[PendingResponse]:
-        """Those due by then, or all, oldest first, with their incidents as they are now.
+    def pending(
+        self, due_before: datetime | None = None, *, ids: Sequence[int] | None = None
+    ) -> Sequence[PendingResponse]:
+        """Those due by then, those of these ids, or all, oldest first, with their incidents.
 
-        They and their incidents are this unit's until it ends. Those that another process is
-        working on are left out, and come with a later call. Of more than 1,000 records the
-        newest are answered.
+        They and their incidents, as they are now, are this unit's until it ends. Those that
+        another process is working on are left out, and come with a later call. Of more than
+        1,000 records the newest are answered.
         """
-        if due_before is None:
+        if ids is not None:
+            rows = self._run(_PENDING_THESE, {"ids": list(ids)}).all()
+        elif due_before is None:
             rows = self._run(_PENDING).all()
         else:
             rows = self._run(_PENDING_DUE, {"due": due_before}).all()

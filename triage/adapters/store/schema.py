@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from triage.catalog.rule import Severity
-from triage.ports import OutboxState
+from triage.rows import OutboxState
 
 REVISIONS = ("0001",)
 """Every schema that this program knows, oldest first; the last one is what it works with."""
@@ -124,6 +124,7 @@ mailboxes = Table(
     Column("started_at", Moment, nullable=False),
     Column("last_progress", Moment, nullable=False),
     Column("error", Words, nullable=False),
+    Column("reread_below", BigInteger, nullable=False),
 )
 
 attempts = Table(

@@ -20,7 +20,8 @@ from triage.adapters.store.faults import fault, name_of
 from triage.adapters.store.migrate import prepare
 from triage.adapters.store.outbox import Sending
 from triage.adapters.store.unit import SqlUnit
-from triage.ports import Clock, OutboxRow, StoreError
+from triage.ports import Clock, StoreError
+from triage.rows import OutboxRow
 
 _DATABASE_NOW = select(func.now())
 
@@ -114,6 +115,9 @@ class SqlStore:
         # A forked child must not keep the lock when this process is killed.
         os.register_at_fork(after_in_child=lock.close)
         self._lock = lock
+        # Whoever held these leases had this lock, and is dead: nobody needs to wait for them.
+        with self._transaction() as connection:
+            Sending(connection, self._now).released()
 
     def close(self) -> None:
         """Close every connection and give the service lock back."""

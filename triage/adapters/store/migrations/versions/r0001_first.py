@@ -31,6 +31,7 @@ def _mails() -> None:
         sa.Column("started_at", MOMENT, nullable=False),
         sa.Column("last_progress", MOMENT, nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("reread_below", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
