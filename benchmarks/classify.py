@@ -42,6 +42,7 @@ from triage.adapters.files import read_catalog  # noqa: E402
 from triage.adapters.workers import WorkerPool  # noqa: E402
 from triage.catalog.load import Catalog  # noqa: E402
 from triage.catalog.rule import Rule  # noqa: E402
+from triage.catalog.verdict import Outcome  # noqa: E402
 from triage.mail.limits import DEFAULT  # noqa: E402
 from triage.pipeline import Judge, world  # noqa: E402
 from triage.settings import load  # noqa: E402
@@ -348,7 +349,7 @@ def growth(others: Sequence[bytes], most: int, rounds: int) -> dict[str, object]
     print(f"\n{'entries':<10} {10:>9} {most:>9} growth   (built in {perf_counter() - began:.1f} s)")
     kinds = {
         "known": _alerts([*range(10)] * 3),
-        "not_ours": others[:60],
+        "not_ours": [mail for mail in others if few(mail, TRUST).outcome is Outcome.NOT_OURS][:60],
         "unknown": _alerts(range(1_000_003, 1_000_033)),
     }
     figures: dict[str, object] = {"entries": most}

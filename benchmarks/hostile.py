@@ -22,15 +22,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hostile_mails import selected
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
-from triage.adapters.files import read_catalog
-from triage.adapters.workers import WorkerDied, WorkerPool
-from triage.catalog.load import Catalog
-from triage.mail.authenticity import Trust
-from triage.mail.limits import DEFAULT
-from triage.pipeline import Judge, Reading, world
-from triage.settings import Settings, load, shipped
+from hostile_mails import selected  # noqa: E402 - a checkout need not be installed
+
+from triage.adapters.files import read_catalog  # noqa: E402
+from triage.adapters.workers import WorkerDied, WorkerPool  # noqa: E402
+from triage.catalog.load import Catalog  # noqa: E402
+from triage.mail.authenticity import Trust  # noqa: E402
+from triage.mail.limits import DEFAULT  # noqa: E402
+from triage.pipeline import Judge, Reading, world  # noqa: E402
+from triage.settings import Settings, load  # noqa: E402
 
 GOAL_SECONDS = 1.0
 GOAL_MB = 256
@@ -88,10 +91,10 @@ class Bench:
     """One pool of one worker, as the service has it."""
 
     def __init__(self) -> None:
-        settings = load(shipped("fixtures") / "triage.toml")
+        settings = load(ROOT / "fixtures" / "triage.toml")
         catalog = read_catalog()
         self._trust = settings.trust()
-        self._ordinary = (shipped("fixtures") / "emails" / ORDINARY).read_bytes()
+        self._ordinary = (ROOT / "fixtures" / "emails" / ORDINARY).read_bytes()
         self._pool = WorkerPool(
             partial(build, catalog, settings), 1, DEFAULT.seconds, DEFAULT.memory_octets
         )

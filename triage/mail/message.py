@@ -193,7 +193,7 @@ class Notification:
     text: str
     """Original text with LF line ends, at most `Limits.notification_text` characters."""
     by: Address | None = None
-    """Who forwarded, attached or pasted it; None when direct."""
+    """Who forwarded, attached or pasted it; None when direct, or when a machine did."""
     note: str = ""
     """What that person wrote above it."""
     links: tuple[Link, ...] = ()

@@ -7,6 +7,7 @@ undecoded, and encodes every attachment anew.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,12 +20,15 @@ from mailparser.exceptions import MailParserError
 
 from triage.mail import report, scan, tree
 from triage.mail.charset import field_text, readable, text_of
-from triage.mail.hrefs import leading_to_us
+from triage.mail.hrefs import are_shown, leading_to_us
 from triage.mail.html import Body, html_to_text
-from triage.mail.identifiers import links
 from triage.mail.limits import DEFAULT, Budget, LimitExceeded, Limits, Unreadable
-from triage.mail.message import Address, Attachment, DeliveryReport, Forward, Mail
+from triage.mail.message import Address, Attachment, DeliveryReport, Forward, Link, Mail
 from triage.mail.text import Split, split
+
+# mail-parser logs header fields that it cannot decode: strangers' words, as long as they please.
+logging.getLogger("mailparser").propagate = False
+logging.getLogger("mailparser").addHandler(logging.NullHandler())
 
 _FAULTS: Final = (
     MailParserError,
@@ -90,7 +94,7 @@ class _Html:
     """The HTML form of a text of which the plain form is read."""
 
     html: str
-    urls: frozenset[str] | None
+    links: tuple[Link, ...] | None
     """As `hrefs.leading_to_us` has them."""
 
 
@@ -144,7 +148,7 @@ class _Reading:
             found.attached.clear()  # the returned mail, which nobody passed on
         text = _together(found.texts)
         parts = split(text, subject)
-        if self._adds_links(found.rich, parts):
+        if self._adds_links(found.rich, text, parts):
             parts = _with_links(parts, split(self._rich(found.rich), subject))
         mail = Mail(
             headers=headers,
@@ -229,14 +233,12 @@ class _Reading:
         body = html_to_text(html, self._limits, self._budget)
         return Body(self._budget.part_of("text_lines", body.lines), body.links)
 
-    def _adds_links(self, rich: Sequence[Body | _Html], parts: Split) -> bool:
-        """Whether the HTML form has links to us that a part of the plain form does not show."""
-        if any(body.links if isinstance(body, Body) else body.urls is None for body in rich):
+    def _adds_links(self, rich: Sequence[Body | _Html], plain: Body, parts: Split) -> bool:
+        """Whether the HTML form has links that count, and that what is shown does not show."""
+        if any(body.links if isinstance(body, Body) else body.links is None for body in rich):
             return True
-        urls = {url for body in rich if isinstance(body, _Html) for url in body.urls or ()}
-        texts = (parts.newest, *(forward.text for forward in parts.forwards)) if urls else ()
-        most = self._limits.notification_text
-        return any(urls.difference(link.url for link in links(text[:most])) for text in texts)
+        found = [link for body in rich if isinstance(body, _Html) for link in body.links or ()]
+        return not are_shown(found, plain.text[: self._limits.notification_text], parts)
 
     def _rich(self, rich: Sequence[Body | _Html]) -> Body:
         return _together([b if isinstance(b, Body) else self._html(b.html) for b in rich])

@@ -207,7 +207,7 @@ def without_prefixes(subject: str) -> str:
     return subject
 
 
-_ANY_PREFIX: Final = re.compile(r"[^\W\d_]{1,12} ?: ?")
+_ANY_PREFIX: Final = re.compile(r"[^\W\d_]{1,12}(?: [^\W\d_]{1,12})? ?: ?")
 
 
 def bare_subject(subject: str) -> str:

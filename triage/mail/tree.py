@@ -1,4 +1,4 @@
-"""Octets to the message tree of the standard library, without its parser where that changes nothing.
+"""Octets to the message tree of the standard library, mostly without its parser.
 
 `email.feedparser` asks several questions at every line. A mail that is put together as RFC 5322 and
 RFC 2046 have it can be cut at its header fields and boundaries instead; what comes out is the

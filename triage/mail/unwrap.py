@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Final
 
-from triage.mail import automatic, evidence, facts, identifiers, phrases
+from triage.mail import automatic, evidence, facts, identifiers, phrases, sender
 from triage.mail.evidence import Known
-from triage.mail.hosts import is_agent_connect_host, is_below, is_salesforce_host
+from triage.mail.hosts import is_agent_connect_host, is_salesforce_host
 from triage.mail.limits import DEFAULT, Budget, Limits
 from triage.mail.message import Address, Forward, Kind, Link, Mail, Notification, Route
 
@@ -30,20 +30,6 @@ _PROBLEM: Final = re.compile(
     r"\b(?:error|errors|exception|failed|failure|fehler|fehlermeldung|erreur|message)\b|エラー"
 )
 _PLATFORM_WORDS: Final = ("apex", "salesforce", "developer script exception")
-_MACHINE_NAMES: Final = re.compile(
-    r"(?:do[-_.]?not|no)[-_.]?reply|salesforce|sfdc|alerts?|notifications?|system|mailer|apex"
-    r"|apexapplication|flowapplication|errors?"
-)
-_CLAIMS: Final = ("salesforce", "apexapplication", "flowapplication", "stellaconnect")
-_BY_PEOPLE: Final = frozenset(("quickactionemail", "workflowactionalert"))
-"""X-SFDC-EmailCategory of mail that people write or word in Salesforce."""
-_MAIL_PROGRAMS: Final = (
-    "user-agent",
-    "thread-index",
-    "x-ms-has-attach",
-    "x-google-smtp-source",
-    "x-gm-message-state",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +54,19 @@ def notifications(
         return Unwrapped((), why)
     found: list[Notification] = []
     texts: set[tuple[str, str]] = set()
-    length = 0
+    length, more = 0, ""
     for one in _Search(known, limits, own).all(mail):
         if (one.subject, one.text) not in texts:
             texts.add((one.subject, one.text))
             found.append(one)
             length += len(one.text)
         if len(found) >= limits.notifications or length >= limits.all_notification_text:
+            more = "; what else it holds is left out, at the limit of notifications"
             break
     if not found:
         return Unwrapped((), _why_none(mail, known, own))
-    return Unwrapped(tuple(found), ", ".join(f"{n.route.value} {n.kind.value}" for n in found))
+    ways = ", ".join(f"{n.route.value} {n.kind.value}" for n in found)
+    return Unwrapped(tuple(found), ways + more)
 
 
 def _bounded(known: Known, limits: Limits) -> Known:
@@ -99,94 +87,23 @@ def _never_one(mail: Mail) -> str | None:
         return "a report of a mail system"
     if phrases.is_absence(mail.subject):
         return "an out-of-office answer"
-    if phrases.is_acknowledgement(mail.subject, mail.newest) and _proof(mail) != "platform":
+    if phrases.is_acknowledgement(mail.subject, mail.newest) and sender.proof(mail) != "platform":
         return "an acknowledgement of a ticket system"
     return None
 
 
 def _why_none(mail: Mail, known: Known, own: Collection[str]) -> str:
     if any(f.from_.spec in own for f in mail.forwards) or any(
-        _is_by(m, own) for m in mail.attached
+        sender.is_by(m, own) for m in mail.attached
     ):
         return "our own mail, passed on"
     if evidence.is_warning_or_flow(mail.subject, mail.newest):
         return "a governor warning or flow error that does not name StellaConnect"
-    if _proof(mail):
+    if sender.proof(mail):
         return "mail of Salesforce or Agent Connect that reports no error of the integration"
     if known(f"{mail.subject}\n{mail.newest}"):
         return "an error is named, but not as a notification: no line of its own with a record link"
     return "nothing in its newest text, forwards and attachments is a notification"
-
-
-# Who sent it ---------------------------------------------------------------------------------
-
-
-def _proof(mail: Mail) -> str:
-    """What the header block says of the sending machine; forgeable, judged elsewhere.
-
-    `platform` Salesforce itself, `org` a customer's org, `agent_connect`, or "".
-    """
-    domains = [sender.domain for sender in mail.from_]
-    if any(is_salesforce_host(domain) for domain in domains):
-        return "platform"
-    if any(is_below(domain, "sfcustomeremail.com") for domain in domains):
-        return "org"
-    if any(name.startswith("x-sfdc") for name, _ in mail.headers):
-        return "org"
-    if identifiers.envelope_org(mail.first("return-path") or "") is not None:
-        return "org"
-    return "agent_connect" if any(is_agent_connect_host(domain) for domain in domains) else ""
-
-
-def _is_by(mail: Mail, addresses: Collection[str]) -> bool:
-    return any(sender.spec in addresses for sender in mail.from_)
-
-
-def _is_by_machine(mail: Mail) -> bool:
-    """Whether Salesforce sent a mail that no person wrote there, by its header block."""
-    category = (mail.first("x-sfdc-emailcategory") or "").casefold()
-    carried = (
-        any(name.startswith("x-sfdc") for name, _ in mail.headers)
-        or any(is_below(sender.domain, "sfcustomeremail.com") for sender in mail.from_)
-        or identifiers.envelope_org(mail.first("return-path") or "") is not None
-    )
-    return carried and category not in _BY_PEOPLE
-
-
-def _author(mail: Mail) -> Address | None:
-    """The person who passes something on; None when it is a machine, which nobody answers."""
-    return mail.from_[0] if mail.from_ and not _is_by_machine(mail) else None
-
-
-def _is_machine(mail: Mail) -> bool:
-    """Whether the sender presents itself as a machine, with or without the right to."""
-    for sender in mail.from_:
-        name = sender.display.casefold().replace(" ", "")
-        if any(claim in name or claim in sender.domain for claim in _CLAIMS):
-            return True
-        if _MACHINE_NAMES.fullmatch(sender.spec.partition("@")[0]):
-            return True
-    return False
-
-
-def _is_reply(mail: Mail) -> bool:
-    """Whether a person answers; a forward may carry the same headers."""
-    if phrases.is_forward(mail.subject):
-        return False
-    return phrases.is_reply(mail.subject) or mail.first("in-reply-to") is not None
-
-
-def _is_bulk(mail: Mail) -> bool:
-    precedence = (mail.first("precedence") or "").strip().lower()
-    return mail.first("list-unsubscribe") is not None or precedence in {"bulk", "list"}
-
-
-def _claims_machine(mail: Mail, text: str) -> bool:
-    """Whether a mail without proof looks sent by a machine: its headers gone, or forged."""
-    if _is_machine(mail):
-        return True
-    by_person = any(mail.first(name) is not None for name in _MAIL_PROGRAMS)
-    return not by_person and not evidence.is_conversation(text)
 
 
 # The search ----------------------------------------------------------------------------------
@@ -206,7 +123,7 @@ class _Search:
         if kind is not None:
             yield self._of_mail(mail, kind, Route.DIRECT)
             return
-        by = _author(mail)
+        by = sender.author(mail)
         attached = (one for inner in mail.attached for one in self._attached(inner))
         passed = self._within(chain(self._forwarded(mail), attached))
         for one in passed:
@@ -232,20 +149,20 @@ class _Search:
 
         Gateways and templates put `RE:` before what a machine sent as well.
         """
-        is_answer = _is_reply(mail) or phrases.is_forward(mail.subject)
-        if is_answer and not _is_by_machine(mail):
+        is_answer = sender.is_reply(mail) or phrases.is_forward(mail.subject)
+        if is_answer and not sender.is_by_machine(mail):
             return None
         text = self._cut(mail.newest)
-        proof = _proof(mail)
+        proof = sender.proof(mail)
         if evidence.is_warning_or_flow(mail.subject, text):
             ours = proof == "platform" and evidence.names_package(f"{mail.subject}\n{text}")
             return Kind.APEX_EXCEPTION if ours else None
-        if not proof and not (self._may_paste(mail) and _claims_machine(mail, text)):
+        if not proof and not (self._may_paste(mail) and sender.claims_machine(mail, text)):
             return None
         if evidence.apex_heads(text):
             return Kind.APEX_EXCEPTION
         links = self._links(text, mail.html_links)
-        if evidence.is_alert_subject(mail.subject, is_bulk=_is_bulk(mail)):
+        if evidence.is_alert_subject(mail.subject, is_bulk=sender.is_bulk(mail)):
             ours = proof == "agent_connect" or evidence.has_agent_connect(links)
             return Kind.API_ERROR_ALERT if ours else None
         if is_answer:
@@ -256,8 +173,7 @@ class _Search:
 
     def _is_package_alert(self, mail: Mail, proof: str, text: str, links: Sequence[Link]) -> bool:
         """Mail of Salesforce itself, and of Agent Connect, is never one of the package."""
-        category = (mail.first("x-sfdc-emailcategory") or "").casefold()
-        by_person = category in _BY_PEOPLE or evidence.is_asked_about(text, self._known)
+        by_person = sender.is_worded_by_people(mail) or evidence.is_asked_about(text, self._known)
         if not proof or (proof == "org" and by_person):
             return self._stands_alone(text, links)
         return proof == "org" and evidence.is_package_alert(mail.subject, text, links, self._known)
@@ -310,7 +226,7 @@ class _Search:
         """Those of an enclosed mail, whoever wrote that; a report or mail of ours holds none."""
         if _never_one(mail):
             return
-        is_own = _is_by(mail, self._own)
+        is_own = sender.is_by(mail, self._own)
         for one in self.all(mail):
             if is_own and one.route in {Route.DIRECT, Route.PASTED}:
                 continue
@@ -339,7 +255,7 @@ class _Search:
                 mail.subject,
                 part,
                 self._links(part, only),
-                by=_author(mail),
+                by=sender.author(mail),
                 note=note,
             )
 
@@ -375,7 +291,7 @@ class _Search:
         if not pictures or len(pictures) < len(mail.attachments) or len(text) > _SCREENSHOT_TEXT:
             return None
         about_us = evidence.has_brand(words) or any(word in words for word in _PLATFORM_WORDS)
-        if not (about_us and _PROBLEM.search(words)) or _is_reply(mail):
+        if not (about_us and _PROBLEM.search(words)) or sender.is_reply(mail):
             return None
         if text and evidence.is_conversation(text) and not _PICTURE.search(words):
             return None
@@ -385,7 +301,7 @@ class _Search:
             mail.subject,
             text,
             self._links(text, mail.html_links),
-            by=_author(mail),
+            by=sender.author(mail),
             note=text,
         )
 

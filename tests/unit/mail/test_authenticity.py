@@ -418,6 +418,22 @@ def test_another_result_proves_no_package_alert(field):
     assert state(package(), mail(field)) is NONE
 
 
+@pytest.mark.parametrize("also", ["", "; dkim=pass header.d=northwind.example"])
+@pytest.mark.parametrize("org", ["5g-qwerteav.eu46", "2w-trialeav.usa722"])
+def test_the_envelope_of_another_org_contradicts_a_package_alert(org: str, also: str):
+    other = ar(f"spf=pass smtp.mailfrom=x@y.{org}.bnc.salesforce.com{also}")
+    found = judge(package(), mail(other))
+    assert found.state is FAIL
+    assert org in found.why
+
+
+def test_an_envelope_that_does_not_tell_its_org_proves_nothing_and_contradicts_nothing():
+    untold = "spf=pass smtp.mailfrom=x@bounce.na1.bnc.salesforce.com"
+    assert state(package(), mail(ar(untold))) is NONE
+    signed = ar(f"{untold}; dkim=pass header.d=northwind.example")
+    assert state(package(), mail(signed)) is PASS
+
+
 def test_a_package_alert_without_lk_is_none_and_says_so():
     found = judge(package(lk=None), mail(dkim("northwind.example")))
     assert (found.state, found.tenant) == (NONE, "northwind")

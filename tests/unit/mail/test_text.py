@@ -84,6 +84,27 @@ def test_what_a_reader_sees_counts(style: str) -> None:
     assert seen(f'a<span style="{style}">b</span>') == "ab"
 
 
+RECORD = "https://a.my.salesforce.com/5008x00000Kq7TaAAJ"
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        (f'<td>e</td><td><a href="{RECORD}">1</a></td>', f"e\t1 <{RECORD}>"),
+        (f'<p>e</p><a href="{RECORD}"><div>1</div></a>f', f"e\n\n1 <{RECORD}>\nf"),
+        (f'<a href="{RECORD}">{RECORD}</a>', RECORD),
+        ('<a href="https://b.example/5008x00000Kq7TaAAJ">1</a>', "1"),
+        (f'<a href="{RECORD}"></a>e', "e"),
+        (f'<h4><a href="{RECORD}">1</a></h4><p>e</p><h4>2</h4><p>f</p>',
+         f"1 <{RECORD}>\ne\n\n2\n\nf"),
+    ],
+)  # fmt: skip
+def test_the_link_of_a_record_stands_in_the_text_behind_its_label(html: str, text: str) -> None:
+    if "<td>" in html:
+        html = f"<table><tr>{html}</tr></table>"
+    assert seen(html) == text
+
+
 def test_targets_of_visible_links_are_kept() -> None:
     html = (
         '<a href="https://a.example">a</a> <a href="https://b.example"></a>'
@@ -155,6 +176,65 @@ def test_outlooks_history_is_history_below_a_reply_and_a_forward_below_a_forward
     passed_on = of(f"Please look.\n\n{mark}\n\n{ERROR}", "WG: x")
     assert passed_on.newest == "Please look."
     assert [forward.text for forward in passed_on.forwards] == [ERROR]
+
+
+@pytest.mark.parametrize(
+    ("block", "subject"),
+    [
+        ("Từ: Mai <mai@b.example>\nĐã gửi: 16.11. 10:05\nTới: P\nChủ đề: Trả lời: s", "Trả lời: s"),
+        ("Saatja: Mai\nSaadetud: 16.11.2026 10:05\nTeema: s", "Re: FW: s"),
+        ("\u200fמאת: Mai <mai@b.example>\nנושא: s\nתאריך: 16.11.2026", "RE: s"),
+        ("Feladó: Mai\nElküldve: 16.11.2026 10:05\nCímzett: P\nTárgy: other", "RE: s"),
+    ],
+)
+def test_a_header_block_that_repeats_the_subject_is_one_in_every_language(
+    block: str, subject: str
+) -> None:
+    assert of(f"OK\n\n{block}\n\n{ERROR}", subject).newest == "OK"
+
+
+def test_a_forward_below_labels_of_an_unknown_language_has_its_sender_and_subject() -> None:
+    block = "Từ: Mai Tran <mai@b.example>\nĐã gửi: 16.11. 10:05\nTới: P\nChủ đề: s"
+    (forward,) = of(f"OK\n\n{block}\n\n{ERROR}", "FW: s").forwards
+    assert (forward.subject, forward.text) == ("s", ERROR)
+    assert forward.from_ == Address("mai@b.example", "Mai Tran")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"Object: Case\nError: {ERROR}\nDate: 16.11.2026 10:05",
+        f"Owner: a@b.example\nError: {ERROR}\nRecord: https://a.my.salesforce.com/1",
+        f"Owner: a@b.example\nError: {ERROR}",
+    ],
+)
+def test_a_pasted_error_that_is_the_subject_as_well_is_no_header_block(lines: str) -> None:
+    assert of(lines, ERROR).newest == lines
+
+
+@pytest.mark.parametrize(
+    "attribution",
+    [
+        ">>> Mai Tran <mai@b.example> 16.11.2026 10:05 >>>",
+        ">>> Mai Tran 11/16/26 10:05 AM >>>",
+        ">>> On 11/16/2026 at 10:05 AM, in message\n<a1@b.example>, Mai <mai@b.example> wrote:",
+        "Mai schrieb am 16.11.2026 10:05:",
+        "Mai Tran escribió el 16/11/2026 10:05:",
+    ],
+)
+def test_an_attribution_without_marks_below_is_history_or_a_forward(attribution: str) -> None:
+    text = f"OK\n\n{attribution}\n{ERROR}"
+    answer = of(text, "Re: s")
+    assert (answer.newest, answer.forwards) == ("OK", ())
+    assert ERROR in answer.history
+    passed_on = of(text, "Fwd: s")
+    assert passed_on.newest == "OK"
+    assert [forward.text for forward in passed_on.forwards] == [ERROR]
+
+
+@pytest.mark.parametrize("line", ["He wrote:", "The job wrote at 10:05:", ">>> see below >>>"])
+def test_a_sentence_that_ends_in_a_colon_is_no_attribution(line: str) -> None:
+    assert of(f"{line}\n{ERROR}", "x").newest.endswith(ERROR)
 
 
 def test_words_that_look_like_labels_are_no_header_block() -> None:

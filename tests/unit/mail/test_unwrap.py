@@ -468,6 +468,66 @@ def test_other_mail_with_pictures_holds_none(text: str, subject: str) -> None:
     none(picture(text, subject))
 
 
+# Who passes on
+
+
+@pytest.mark.parametrize("prefix", ["RE: ", "Fwd: ", "AW: [EXTERNAL] "])
+def test_a_machines_mail_is_its_own_under_any_prefix(prefix: str) -> None:
+    found = only(mail(f"Error: {QUEUE}\nRecord: {RECORD}", f"{prefix}x", SERVICE, SALESFORCE))
+    assert (found.kind, found.route, found.by) == (Kind.MANAGED_PACKAGE, Route.DIRECT, None)
+
+
+def test_nobody_passes_on_what_stands_in_a_machines_mail() -> None:
+    forward = f"Please look.\n\n{MARK}\n{HEAD.format('Alert')}\n\n{QUEUE}\n{RECORD}"
+    assert only(mail(forward, "Fwd: x", SERVICE, SALESFORCE)).by is None
+    by_person = {**SALESFORCE, "X-SFDC-EmailCategory": "quickActionEmail"}
+    passed_on = only(mail(forward, "Fwd: x", SERVICE, by_person))
+    assert passed_on.by is not None
+    assert passed_on.by.spec == "crm@northwind.example"
+
+
+def test_a_question_in_a_machines_mail_is_a_persons() -> None:
+    asked = f'Mai posted: has anybody seen "{QUEUE}"?\n{RECORD}'
+    none(mail(asked, "Mai mentioned you", SERVICE, SALESFORCE))
+    told = f"Error: {QUEUE}. Do you need help?\n{RECORD}"
+    assert only(mail(told, "x", SERVICE, SALESFORCE)).route is Route.DIRECT
+
+
+def test_mail_of_ours_that_is_passed_on_is_none() -> None:
+    ours = f"{MARK}\nFrom: Support <support@example.com>\nSubject: x\n\n{QUEUE}\n{RECORD}"
+    inline = parse(bytes(mail(f"Look.\n\n{ours}", "Fwd: x")))
+    assert len(notifications(inline, known).notifications) == 1
+    result = notifications(inline, known, DEFAULT, {"support@example.com"})
+    assert (result.notifications, result.why) == ((), "our own mail, passed on")
+    outer = mail("Look.")
+    outer.add_attachment(mail(f"{QUEUE}\n{RECORD}", "x", "Support <support@example.com>"))
+    attached = parse(bytes(outer))
+    assert len(notifications(attached, known).notifications) == 1
+    assert not notifications(attached, known, DEFAULT, {"support@example.com"}).notifications
+
+
+def test_a_note_between_two_forwards_is_none() -> None:
+    outer = f"{MARK}\n{HEAD.format('Fwd: Stella Connect error')}\n\nFor your attention\n\n"
+    inner = f"{MARK}\n{HEAD.format('Stella Connect error')}\n\n{QUEUE}\n{RECORD}"
+    assert only(mail(outer + inner, "Fwd: x")).text.startswith(QUEUE)
+    assert only(mail(outer, "Fwd: x")).text == "For your attention"
+
+
+@pytest.mark.parametrize(
+    ("subject", "bulk", "is_alert"),
+    [
+        ("API Error Alert (3)", True, True),
+        ("[northwind] API Error Alert for Northwind", True, True),
+        ("API Error Alerts are easier to read", True, False),
+        ("API Error Alerts are easier to read", False, True),
+    ],
+)
+def test_news_about_alerts_is_none(subject: str, bulk: bool, is_alert: bool) -> None:
+    headers = {"List-Unsubscribe": "<https://stellaconnect.net/u>"} if bulk else {}
+    alert = mail(f"Employee not found\n{STATUS_PAGE}", subject, AGENT_CONNECT, headers)
+    assert bool(unwrapped(alert).notifications) == is_alert
+
+
 # Bounds
 
 
@@ -518,7 +578,7 @@ def test_every_mail_is_unwrapped_and_each_notification_is_within_bounds(
     assert result.why
     for found in result.notifications:
         assert len(found.text) <= DEFAULT.notification_text
-        assert (found.by is None) == (found.route is Route.DIRECT)
+        assert (found.by is None) == (found.route is Route.DIRECT or "X-SFDC-LK" in headers)
 
 
 @settings(max_examples=100, deadline=None)
