@@ -138,8 +138,9 @@ def field_text(value: object) -> str:
     follows one, and takes octets beyond ASCII for something else. Never raises.
     """
     raw = str(value)
-    if raw.isascii() and raw.isprintable() and "=?" not in raw:
-        return raw.strip()  # as most are
+    plain = raw.replace("\n ", " ").replace("\n\t", " ")
+    if plain.isascii() and plain.isprintable() and "=?" not in raw and "\n\t\n" not in raw:
+        return plain.strip()  # as most are
     raw = readable(_FOLD.sub("", raw))
     return _CONTROL.sub(" ", calm(_clean(_WORDS.sub(_words, raw)))).strip()
 

@@ -27,8 +27,7 @@ from triage.mail.message import Address, Attachment, DeliveryReport, Forward, Li
 from triage.mail.text import Split, split
 
 # mail-parser logs header fields that it cannot decode: strangers' words, as long as they please.
-logging.getLogger("mailparser").propagate = False
-logging.getLogger("mailparser").addHandler(logging.NullHandler())
+logging.getLogger("mailparser").setLevel(logging.CRITICAL)
 
 _FAULTS: Final = (
     MailParserError,
@@ -77,16 +76,7 @@ def parse(octets: bytes, limits: Limits = DEFAULT, *, truncated: bool = False) -
 
 def fields(message: Message) -> tuple[tuple[str, str], ...]:
     """(name in lower case, decoded value) of every header field, top first."""
-    return tuple((name.lower(), _unfolded(value)) for name, value in message.raw_items())
-
-
-def _unfolded(value: object) -> str:
-    """As `field_text`, which does this for what is not plain."""
-    raw = str(value)
-    plain = raw.replace("\n ", " ").replace("\n\t", " ")
-    if plain.isascii() and plain.isprintable() and "=?" not in plain and "\n\t\n" not in raw:
-        return plain.strip()
-    return field_text(raw)
+    return tuple((name.lower(), field_text(value)) for name, value in message.raw_items())
 
 
 @dataclass(frozen=True, slots=True)

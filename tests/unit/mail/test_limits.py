@@ -139,12 +139,10 @@ def test_no_way_to_write_a_boundary_escapes_the_limit_of_depth(form: bytes) -> N
 
 def test_files_that_hold_each_other_are_not_read_over_and_over() -> None:
     inner = HEAD + b"Date: x\r\n\r\n" + b"x" * 3_000_000
-    for number in range(4):
-        inner = (
-            HEAD + b"Content-Type: multipart/mixed; boundary=c%d\r\n\r\n--c%d\r\n" % (number, number)
-            + b'Content-Type: application/octet-stream; name="a.eml"\r\n\r\n' + inner
-            + b"\r\n--c%d--\r\n" % number
-        )  # fmt: skip
+    head = HEAD + b"Content-Type: multipart/mixed; boundary=%s\r\n\r\n--%s\r\n"
+    file = b'Content-Type: application/octet-stream; name="a.eml"\r\n\r\n'
+    for mark in (b"b1", b"b2", b"b3", b"b4"):
+        inner = head % (mark, mark) + file + inner + b"\r\n--%s--\r\n" % mark
     with pytest.raises(LimitExceeded) as caught:
         parse(inner)
     assert caught.value.reason == "limit_attached_octets"
