@@ -20,7 +20,6 @@ import argparse
 import email
 import html
 import json
-import logging
 import os
 import quopri
 import random
@@ -86,7 +85,7 @@ CELL = (
     '<tr><td align="left" valign="top" style="font-family:Segoe UI,Arial,sans-serif;'
     'font-size:14px;line-height:21px;color:#1d1d1d;padding:0 0 4px 0">'
 )
-URL = re.compile(r"https?://[^\s&<>]+")
+URL = re.compile(r"https?://[^\s&<>()'\"]*[\w/]")
 
 
 def _token(rng: random.Random, length: int) -> str:
@@ -375,7 +374,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer mails and rounds: 15 s")
     quick = parser.parse_args().quick
-    logging.getLogger("mailparser").setLevel(logging.ERROR)
     cores = sorted(os.sched_getaffinity(0))
     judge = Judge(read_catalog(), world(SETTINGS))
     mails = groups(judge, 1 if quick else 3)

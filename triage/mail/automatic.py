@@ -31,6 +31,8 @@ _ANSWERING: Final = (
     "x-loop",
     "x-vacation",
 )
+_MOSTLY: Final = 8_192
+"""Octets that hold most header blocks."""
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}\.){1,9}[a-z]{2,63}", re.IGNORECASE)
 _LIST_ID: Final = re.compile(r"<([^<>]{1,255})>")
 _OF_SALESFORCE: Final = ("sfdc.net", "sfcustomeremail.com")
@@ -72,8 +74,11 @@ def settled(octets: bytes, list_ids: Collection[str], limits: Limits = DEFAULT) 
     to Agent Connect or to mail of ours (design 4.3). A block over a limit must be read, which
     puts it into quarantine.
     """
-    # With CRLF a block has up to twice the octets that count.
-    block = scan.header_block(scan.unix_lines(octets[: 2 * limits.header_octets + 2]))
+    head = scan.unix_lines(octets[:_MOSTLY])
+    if b"\n\n" not in head:
+        # With CRLF a block has up to twice the octets that count.
+        head = scan.unix_lines(octets[: 2 * limits.header_octets + 2])
+    block = scan.header_block(head)
     try:
         scan.check_block(block, limits)
     except LimitExceeded:

@@ -53,6 +53,8 @@ _AGENT_CONNECT: Final = (
     "srvys.io",
     "agentconnect.status.medallia.com",
 )
+_SALESFORCE_ENDS: Final = tuple(f".{domain}" for domain in _SALESFORCE)
+_AGENT_CONNECT_ENDS: Final = tuple(f".{domain}" for domain in _AGENT_CONNECT)
 _TENANT_PARENTS: Final = ("api.stellaconnect.net", "stellaconnect.net", "agentconnect.net")
 _NOT_A_TENANT_NAMES: Final = (
     "admin api app assets auth cdn click docs email go hello help images img link links login "
@@ -79,8 +81,7 @@ def plain_host(host: str) -> str:
 
 def is_salesforce_host(host: str) -> bool:
     """Whether a host belongs to Salesforce: orgs, pods, mail servers and public sites."""
-    name = plain_host(host)
-    return any(is_below(name, domain) for domain in _SALESFORCE)
+    return f".{plain_host(host)}".endswith(_SALESFORCE_ENDS)
 
 
 def is_org_host(host: str) -> bool:
@@ -108,8 +109,7 @@ def is_sandbox_host(host: str) -> bool:
 
 def is_agent_connect_host(host: str) -> bool:
     """Whether a host belongs to Agent Connect: application, API, surveys, help, status."""
-    name = plain_host(host)
-    return any(is_below(name, domain) for domain in _AGENT_CONNECT)
+    return f".{plain_host(host)}".endswith(_AGENT_CONNECT_ENDS)
 
 
 def agent_connect_sub_domain(host: str) -> str | None:

@@ -18,15 +18,13 @@ from triage.mail.identifiers import links
 from triage.mail.message import Link
 from triage.mail.text import Split
 
-_BLANK: Final = r"[ \t\n\r\f]*"
-_HREF: Final = re.compile(
-    rf"[hH][rR][eE][fF](?={_BLANK}={_BLANK}(?:"
-    r"\"([^\"]{0,8192}+)|'([^']{0,8192}+)|([^ \t\n\r\f>\"'][^ \t\n\r\f>]{0,8191}+)))"
+_VALUE: Final = re.compile(
+    rb"[ \t\n\r\f]*=[ \t\n\r\f]*"
+    rb"(?:\"([^\"]{0,8192}+)|'([^']{0,8192}+)|([^ \t\n\r\f>\"'][^ \t\n\r\f>]{0,8191}+))"
 )
-"""Every place that may be such an attribute, also within the value of another one."""
 _MOST: Final = 200
 _LENGTH: Final = 8_192
-"""Links, and characters of one, that are looked at; people write no more."""
+"""Links, and octets of one, that are looked at; people write no more."""
 _IGNORED: Final = re.compile("[\\s\u00ad\u200b-\u200f\u2060\ufeff]+")
 _OURS: Final = re.compile(
     r"force|lightning|site(?:\.|%2e)com|sfcrm|connect|srvys"
@@ -41,14 +39,19 @@ _HEADS: Final = ("unhandled", "api error alert")
 def leading_to_us(html: str) -> tuple[Link, ...] | None:
     """The links of an HTML text to Salesforce and Agent Connect; None when it has too many.
 
-    What only looks like a link in the source of the text counts as one.
+    What only looks like a link in the source of the text counts as one, also within another one.
     """
+    octets = html.encode("utf-8", "replace")
+    lowered = octets.lower()  # in octets that is quick and moves nothing
     hrefs: list[str] = []
-    for match in _HREF.finditer(html):
-        href = match[1] or match[2] or match[3] or ""
-        if len(hrefs) >= _MOST or len(href) >= _LENGTH:
-            return None
-        hrefs.append(unescape(href))
+    at = lowered.find(b"href")
+    while at >= 0:
+        if match := _VALUE.match(octets, at + 4):
+            href = match[1] or match[2] or match[3] or b""
+            if len(hrefs) >= _MOST or len(href) >= _LENGTH:
+                return None
+            hrefs.append(unescape(href.decode("utf-8", "replace")))
+        at = lowered.find(b"href", at + 4)
     if not _OURS.search(_IGNORED.sub("", " ".join(hrefs)).lower()):
         return ()
     found = (link for href in hrefs for link in links("", [href]))

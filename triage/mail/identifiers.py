@@ -231,6 +231,7 @@ _URL: Final = re.compile(
     r"|(?<![\w@./%=-])(?:[a-z0-9-]{1,63}\.){1,9}(?:com|net|mil|cn|ms)/" + _URL_CHARS + r"*",
     re.IGNORECASE | re.ASCII,
 )
+_MAY_LINK: Final = re.compile(r"://|\.(?:com|net|mil|cn|ms)/", re.IGNORECASE | re.ASCII)
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 _TRAILING: Final = ".,:;!?'*_"
 _BRACKETS: Final = {")": "(", "]": "[", "}": "{"}
@@ -250,7 +251,7 @@ def links(text: str, html_links: Sequence[str] = (), limit: int = 500) -> tuple[
     Rewritten links are decoded offline. URLs broken over lines are joined where they stand
     in angle brackets, or where only the joined one leads to a record.
     """
-    found = list(_written_first(text, limit))
+    found = [*_written_first(text, limit)]
     seen = {link.url for link in found}
     for href in html_links[: 2 * limit]:
         if len(found) >= limit:
@@ -264,7 +265,7 @@ def links(text: str, html_links: Sequence[str] = (), limit: int = 500) -> tuple[
 
 @lru_cache(maxsize=4)  # several rooms ask about the same text
 def _written_first(text: str, limit: int) -> tuple[Link, ...]:
-    return tuple(islice(_written(text), limit))
+    return tuple(islice(_written(text) if _MAY_LINK.search(text) else (), limit))
 
 
 def _written(text: str) -> Iterator[Link]:
@@ -323,13 +324,19 @@ def _trim(url: str) -> str:
 
 def _link(url: str, start: int) -> Link | None:
     """The decoded link; None when it is no http(s) URL, or one without scheme to elsewhere."""
-    url = url[:_URL_LENGTH]
+    found = _target(url[:_URL_LENGTH])
+    return Link(found[0], found[1], start, found[2]) if found else None
+
+
+@lru_cache(maxsize=64)  # a link stands in a text several times, and in its HTML form
+def _target(url: str) -> tuple[str, str, str | None] | None:
+    """Where a link leads: the URL, its host, and the record."""
     bare = "://" not in url[:8]
     url, host = decode("https://" + url if bare else url)
     ours = is_salesforce_host(host)
     if not host or (bare and not ours and not is_agent_connect_host(host)):
         return None
-    return Link(url, host, start, _record_of(url) if ours else None)
+    return url, host, _record_of(url) if ours else None
 
 
 def _record_of(url: str) -> str | None:

@@ -351,6 +351,9 @@ def _is_unbounded(part: Message) -> bool:
 
 
 def _is_attachment(part: Message) -> bool:
+    fields_ = "\n".join(f"{key}:{value}" for key, value in part.raw_items()).lower()
+    if "content-disposition:" not in fields_ and "name" not in fields_:
+        return False
     disposition = _guarded(part.get_content_disposition)
     return disposition == "attachment" or (disposition != "inline" and bool(_filename(part)))
 

@@ -136,6 +136,18 @@ _LABELS: Final = {
 LABELS: Final = {label: kind for kind, labels in _LABELS.items() for label in labels.split()}
 """Labels of a header block inside a text, without blanks, and what they stand for."""
 
+NOTICES: Final = (
+    "confidentiality notice",
+    "this e-mail and any attachments",
+    "this email and any attachments",
+    "this message and any attachments",
+    "diese e-mail enthält vertrauliche",
+    "der inhalt dieser e-mail ist vertraulich",
+    "ce message et ses pièces jointes",
+    "este mensaje y sus archivos adjuntos",
+)
+"""How the legal notice begins that closes the mails of many companies."""
+
 WROTE: Final = (
     "wrote",
     "schrieb",

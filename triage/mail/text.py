@@ -20,6 +20,9 @@ _ADDRESS: Final = re.compile(r"[^\s<>()\[\]\"',;:@]{1,128}@[^\s<>()\[\]\"',;:@]{
 _QUOTE: Final = re.compile(r" {0,3}> ?")
 _DASHES: Final = "-_*=\u2014\u2013 \t>"
 _COLONS: Final = (":", "\uff1a")
+_MARKING: Final = frozenset(">-_*=\u2014\u2013")
+_LABEL: Final = 40
+"""Characters within which the colon of a label stands."""
 _TIME: Final = re.compile(r"[0-9]{1,2}[:.][0-9]{2}|[0-9]{4}")
 _ADDRESS_LINE: Final = 2_000
 """Characters of a From line that are read."""
@@ -32,16 +35,6 @@ _NAME_WORDS: Final = 5
 _SIGNATURE_LINES: Final = 8
 _LEVELS: Final = 5
 """Of quotations that are opened in search of a forward."""
-_NOTICES: Final = (
-    "confidentiality notice",
-    "this e-mail and any attachments",
-    "this email and any attachments",
-    "this message and any attachments",
-    "diese e-mail enthält vertrauliche",
-    "der inhalt dieser e-mail ist vertraulich",
-    "ce message et ses pièces jointes",
-    "este mensaje y sus archivos adjuntos",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +71,7 @@ class _Splitter:
     def __init__(self, body: Body, subject: str, levels: int) -> None:
         self._body = body
         self._lines = body.lines
+        self._may_mark = _may_mark(body.lines)
         self._levels = levels
         self._newest = _Part(subject)
         self._part = self._newest
@@ -89,7 +83,7 @@ class _Splitter:
     def run(self, *, marked: bool = False) -> Split:
         at = self._forward(0) if marked else 0
         while at < len(self._lines):
-            at = self._step(at)
+            at = self._step(at) if self._may_mark[at] else self._written(at)
         if not self._forwards and self._first_quotation and phrases.is_forward(self._part.subject):
             self._open_quotation(*self._first_quotation)
         links: dict[int, list[str]] = {}
@@ -120,6 +114,9 @@ class _Splitter:
             return self._original(at, at)
         if (end := _attribution(self._lines, at)) is not None:
             return self._attributed(at, end)
+        return self._written(at)
+
+    def _written(self, at: int) -> int:
         if self._begins_signature(at):
             self._part.in_signature = True
         (self._signature if self._part.in_signature else self._part.numbers).append(at)
@@ -218,7 +215,7 @@ class _Splitter:
                 text for text in self._lines[at + 1 : at + 3 * _SIGNATURE_LINES] if text.strip()
             ]
             return len(below) <= _SIGNATURE_LINES and at > 0
-        return line[:1].isalpha() and phrases.fold(line[:80]).startswith(_NOTICES)
+        return line[:1].isalpha() and phrases.fold(line[:80]).startswith(phrases.NOTICES)
 
     def _text(self, numbers: list[int]) -> str:
         return "\n".join(self._lines[n].rstrip() for n in numbers).strip("\n")
@@ -228,13 +225,25 @@ def _of_lines(numbers: list[int], links: dict[int, list[str]]) -> tuple[str, ...
     return tuple(dict.fromkeys(url for n in numbers for url in links.get(n, ())))
 
 
+def _may_mark(lines: tuple[str, ...]) -> list[bool]:
+    """Of each line, whether it may begin anything but words; the costly questions follow then."""
+    ends = [*(line.rstrip()[-1:] in _COLONS for line in lines), False, False]
+    return [
+        any(ends[at : at + 3])
+        or line.lstrip()[:1] in _MARKING
+        or any(colon in line[:_LABEL] for colon in _COLONS)
+        for at, line in enumerate(lines)
+    ]
+
+
 def _mark(line: str) -> str:
     """`forward`, `original` or `end` when the line is such a mark, else "" ."""
     bare = line.strip()
     if not bare or len(bare) > 200:
         return ""
     if bare[0] not in "-_*=\u2014\u2013":
-        return "forward" if bare[-1] in ":\uff1a" and _is_begin(bare) else ""
+        begins = bare[-1] in _COLONS and phrases.fold(bare) in phrases.BEGIN_FORWARDED
+        return "forward" if begins else ""
     folded = phrases.fold(bare.strip(_DASHES))
     if bare.count("-") + bare.count("=") + bare.count("\u2014") + bare.count("_") < 4:
         return ""
@@ -245,13 +254,9 @@ def _mark(line: str) -> str:
     return "end" if folded in phrases.END_FORWARDED else ""
 
 
-def _is_begin(line: str) -> bool:
-    return phrases.fold(line) in phrases.BEGIN_FORWARDED
-
-
 def _labelled(line: str) -> tuple[str, str]:
     """(label, value) of a line such as `*Von:* Priya`; ("", "") for any other."""
-    label, at = _label_in(line[:40])
+    label, at = _label_in(line[:_LABEL])
     return label, line[at + 1 :].strip().strip("*_").strip() if at else ""
 
 
