@@ -18,6 +18,7 @@ import typer
 
 from triage import demo as demonstration
 from triage.adapters.files import example_mail, read_catalog, read_templates
+from triage.adapters.store import SqlStore, open_store
 from triage.catalog.check import check as check_catalog
 from triage.catalog.load import Catalog, CatalogFaults
 from triage.catalog.mutate import mutate as mutate_catalog
@@ -31,7 +32,7 @@ from triage.response.check import check as check_templates
 from triage.response.templates import Templates
 from triage.rows import OutboxState
 from triage.service.log import configure_log
-from triage.service.run import Service, SystemClock, open_service_store
+from triage.service.run import Service, StoreClock
 from triage.service.status import status as health
 from triage.service.weekly import Weekly
 from triage.settings import ConfigurationError, Settings, load
@@ -86,9 +87,16 @@ def _say(*lines: str) -> None:
 
 
 @contextmanager
+def _store(config: Path) -> Iterator[SqlStore]:
+    """The store that the settings name."""
+    with closing(open_store(load(config).store.url)) as store:
+        yield store
+
+
+@contextmanager
 def _unit(config: Path) -> Iterator[Unit]:
-    """One transaction on the store that the settings name."""
-    with closing(open_service_store(load(config))) as store, store.unit() as unit:
+    """One transaction on it."""
+    with _store(config) as store, store.unit() as unit:
         yield unit
 
 
@@ -205,9 +213,9 @@ def digest(
     """Show or send the weekly digest."""
     settings = load(config)
     configure_log(settings.log)
-    with closing(open_service_store(settings)) as store:
+    with closing(open_store(settings.store.url)) as store:
         templates = Templates(read_templates(settings.catalog.templates))
-        weekly = Weekly(settings, _catalog(settings), templates, store, SystemClock())
+        weekly = Weekly(settings, _catalog(settings), templates, store, StoreClock(store))
         week, texts = weekly.texts(week)
         if send and settings.policy.shadow:
             _fail("in shadow nothing is sent; set [policy] shadow = false first")
@@ -226,8 +234,8 @@ def status(
 ) -> None:
     """Mailboxes, incidents, outbox, budgets."""
     settings = load(config)
-    with closing(open_service_store(settings)) as store:
-        lines, faults = health(settings, store, SystemClock().now())
+    with closing(open_store(settings.store.url)) as store:
+        lines, faults = health(settings, store, store.now())
     _say(*lines)
     for fault in faults:
         print(f"triage: {fault}", file=sys.stderr)  # noqa: T201
@@ -264,8 +272,8 @@ def outbox_show(row: Number, config: Config = DEFAULT_CONFIG) -> None:
 @outbox_app.command("retry")
 def outbox_retry(row: Number, config: Config = DEFAULT_CONFIG) -> None:
     """Send a dead or dropped message again."""
-    with _unit(config) as unit:
-        done = unit.retry(row, SystemClock().now())
+    with _store(config) as store, store.unit() as unit:
+        done = unit.retry(row, store.now())
     if not done:
         _fail(f"message {row} is neither dead nor dropped; see triage outbox list")
 
@@ -321,8 +329,8 @@ def quarantine_show(row: Number, config: Config = DEFAULT_CONFIG) -> None:
 @quarantine_app.command("release")
 def quarantine_release(row: Number, config: Config = DEFAULT_CONFIG) -> None:
     """Mark it as dealt with by a person."""
-    with _unit(config) as unit:
-        done = unit.release(row, SystemClock().now())
+    with _store(config) as store, store.unit() as unit:
+        done = unit.release(row, store.now())
     if not done:
         _fail(f"mail {row} is not in quarantine or was released; see triage quarantine list")
 

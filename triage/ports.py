@@ -23,6 +23,7 @@ from triage.rows import (
     PendingResponse,
     QuarantineRow,
     Undeliverable,
+    Way,
 )
 
 # Mailbox ---------------------------------------------------------------------------------
@@ -135,8 +136,19 @@ class StoreError(Exception):
     """The database cannot be used. The text says what was being done and what to do next."""
 
 
+class LeaseLost(StoreError):  # noqa: N818 - it names what happened
+    """Another process does now what this one was doing; nothing of this unit was kept."""
+
+
 class Unit(Protocol):
     """One transaction: all of it is committed, or nothing. Raises StoreError."""
+
+    # among several processes
+    def fenced(self, name: str, token: int) -> None:
+        """Raises LeaseLost unless the token is the newest of this lease; holds it for the unit."""
+
+    def exclusive(self, name: str) -> None:
+        """From here to the end of the unit, no other process is in a unit of this name."""
 
     # mailboxes and mails
     def mailbox(self, name: str) -> MailboxRow | None: ...
@@ -159,6 +171,11 @@ class Unit(Protocol):
 
     def seen(self, octets_sha256: str, content_sha256: str) -> bool:
         """Whether a mail with either digest was recorded before, in any mailbox."""
+
+    def recorded(
+        self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]
+    ) -> frozenset[int]:
+        """Those of these UIDs whose mails were recorded."""
 
     def has_mail(self, mailbox: str, folder: str, uidvalidity: int, uid: int) -> bool: ...
     def add_mail(self, row: MailRow) -> int:
@@ -274,10 +291,20 @@ class Store(Protocol):
     def unit(self) -> AbstractContextManager[Unit]:
         """A write transaction; an exception inside rolls it back."""
 
-    def claim(self, limit: int, lease_seconds: float) -> Sequence[OutboxRow]:
+    def lease(self, name: str, seconds: float) -> int | None:
+        """Take or renew a lease: its fencing token, or None while another process holds it."""
+
+    def renew(self, seconds: float) -> int:
+        """Extend all leases of this process; answers how many processes live."""
+
+    def give_back(self, name: str) -> None:
+        """End a lease of this process before its time."""
+
+    def claim(self, limit: int, lease_seconds: float, way: Way = Way.MAIL) -> Sequence[OutboxRow]:
         """Due pending rows, and sending ones whose lease ran out, now `sending` and ours.
 
-        Nothing is claimed while sending is held. Counts an attempt. Own commit.
+        Of a process that no longer lives, at once. No mail is claimed while sending is held.
+        Counts an attempt. Own commit.
         """
 
     def mark_sent(self, row_id: int) -> None: ...

@@ -64,6 +64,14 @@ class PendingResponse:
     """Those of them that this recipient has not been shown."""
 
 
+class Way(StrEnum):
+    """How a message leaves."""
+
+    MAIL = "mail"
+    ALARM = "alarm"
+    """The second way, for Triage's own troubles: another server or a webhook."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewOutbox:
     """A rendered message, to be queued. `key` makes queueing it twice do nothing."""
@@ -78,6 +86,7 @@ class NewOutbox:
     message_id: str
     subject: str
     octets: bytes
+    way: Way = Way.MAIL
 
 
 class OutboxState(StrEnum):
@@ -109,6 +118,7 @@ class OutboxRow:
     next_at: datetime
     sent_at: datetime | None
     error: str
+    way: Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,10 @@ class MailboxRow:
     error: str = ""
     reread_below: int = 0
     """UIDs below are met again after an UIDVALIDITY change: only those since the start count."""
+    uidnext: int = 0
+    """As the server said last."""
+    waiting_since: datetime | None = None
+    """Internal date of the oldest mail that is not yet handled; None when there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def test_an_older_schema_on_postgresql_waits_for_the_command(
 ) -> None:
     url = postgres.database()
     open_store(url).close()
-    monkeypatch.setattr("triage.adapters.store.migrate.REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr("triage.adapters.store.migrate.REVISIONS", (*schema.REVISIONS, "9000"))
     with pytest.raises(StoreError, match="run triage db upgrade"):
         open_store(url)
 

@@ -11,7 +11,7 @@ import multiprocessing
 import queue
 import resource
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
@@ -49,12 +49,19 @@ class WorkerPool:
             self._free.put(worker)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="worker")
 
-    def run(self, jobs: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def run(self, jobs: Iterable[tuple[Any, ...]]) -> list[Any]:
         """The answer to each job in order, or WorkerDied in the place of its answer.
 
         Raises OSError when no worker can be started, which is no fault of any job.
         """
-        return list(self._threads.map(self._run_one, jobs))
+        return list(self.start(jobs))
+
+    def start(self, jobs: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """As `run`, but begins at once and answers while the others are worked on.
+
+        Raises OSError when no worker can be started, which is no fault of any job.
+        """
+        return self._threads.map(self._run_one, jobs)
 
     def _run_one(self, job: tuple[Any, ...]) -> Any:
         worker = self._free.get()

@@ -26,7 +26,7 @@ from triage.demo.show import show_mailbox, show_received, table_of
 from triage.response.digest import week_of
 from triage.rows import MailRow, OutboxState
 from triage.service.log import configure_log
-from triage.service.run import Service, SystemClock
+from triage.service.run import Service
 from triage.settings import Settings, load
 
 _DEADLINE_SECONDS = 45
@@ -140,7 +140,7 @@ def _all_sent(service: Service) -> bool:
 def _digest(service: Service, settings: Settings) -> None:
     """The digest of the running week, which a schedule would send on Monday."""
     zone = ZoneInfo(settings.digest.timezone)
-    service.weekly.send(week_of(SystemClock().now(), zone))
+    service.weekly.send(week_of(datetime.now(UTC), zone))
     _until(lambda: _all_sent(service), time.monotonic() + 10)
 
 

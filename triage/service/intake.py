@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from threading import Event
 
@@ -17,14 +18,16 @@ from triage.pipeline import Reading, octets_digest
 from triage.ports import (
     Clock,
     FolderState,
+    LeaseLost,
     Mailbox,
     MailboxError,
+    Stop,
     Store,
     StoreError,
+    Unit,
 )
-from triage.rows import (
-    MailboxRow,
-)
+from triage.rows import MailboxRow
+from triage.service.leases import Leases, lease_of
 from triage.service.record import Recorder
 from triage.settings import MailboxSection
 
@@ -34,6 +37,20 @@ ATTEMPTS = 3
 KEYWORD = "$Triaged"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BACKOFF_SECONDS = (1, 2, 5, 10, 30, 60)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Mails on their way through the workers."""
+
+    row: MailboxRow
+    """The mailbox's, once all of them are recorded."""
+    fresh: Sequence[RawMail]
+    met: Sequence[RawMail]
+    """Attempted before and not recorded: these are handled one at a time."""
+    attempts: Mapping[int, int]
+    answers: Iterator[Reading | WorkerDied]
+    """To the fresh ones, in order."""
 
 
 class Intake:
@@ -47,13 +64,15 @@ class Intake:
         pool: WorkerPool,
         recorder: Recorder,
         clock: Clock,
+        leases: Leases,
         wake: Event,
     ) -> None:
         """`wake` is set when a response may have become due."""
         self._mailbox, self._section, self._store = mailbox, section, store
-        self._pool, self._recorder, self._clock, self._wake = pool, recorder, clock, wake
-        self._blameless: set[int] = set()
-        """UIDs whose last attempt failed for a reason that was not theirs."""
+        self._pool, self._recorder, self._clock = pool, recorder, clock
+        self._leases, self._wake, self._token = leases, wake, 0
+        self._in_flight: dict[int, RawMail] = {}
+        """Attempted, and not recorded: if we get here again, it was not their fault."""
         self._log = structlog.get_logger().bind(mailbox=mailbox.name)
 
     def watch(self, stop: Event) -> None:
@@ -61,16 +80,24 @@ class Intake:
         failures = 0
         while not stop.is_set():
             try:
-                for _ in self._session(stop):
+                if not self._take():
+                    stop.wait(self._leases.pause)
+                    continue
+                for _ in self._session(self._leases.until_surplus(self._mailbox.name, stop)):
                     failures = 0
+                failures = -1  # it ended in good order
+            except LeaseLost as error:
+                self._log.warning("lease_lost", error=str(error))
             except (MailboxError, StoreError, OSError) as error:
                 self._failed(error)
             except Exception as error:  # noqa: BLE001 - see below
                 # Whatever it was: a mailbox that nobody watches any more is the worst outcome.
                 self._log.exception("mailbox_fault", error=str(error))
                 self._failed(error)
+            finally:
+                self._leases.give_back(self._mailbox.name)
             if not stop.is_set():
-                longest = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
+                longest = _BACKOFF_SECONDS[min(max(failures, 0), len(_BACKOFF_SECONDS) - 1)]
                 failures += 1
                 stop.wait(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         self._mailbox.close()
@@ -78,8 +105,11 @@ class Intake:
     def once(self) -> bool:
         """Handle what is there now; False when the mailbox failed."""
         try:
+            if not self._take():
+                self._log.info("watched_elsewhere")
+                return True
             row = self._begin(self._mailbox.connect())
-            while following := self._batch(row):
+            for following in self._batches(row, Event()):
                 row = following
             self._progress(row)
             return self._file(row)
@@ -88,25 +118,43 @@ class Intake:
             return False
         finally:
             self._mailbox.close()
+            self._leases.give_back(self._mailbox.name)
 
-    def _session(self, stop: Event) -> Iterator[None]:
+    def _take(self) -> bool:
+        """Whether this process may watch the mailbox now."""
+        token = self._leases.take(self._mailbox.name)
+        self._token = token or 0
+        return token is not None
+
+    @contextmanager
+    def _unit(self) -> Iterator[Unit]:
+        """A transaction that counts only while the mailbox is ours. Raises LeaseLost."""
+        with self._store.unit() as unit:
+            unit.fenced(lease_of(self._mailbox.name), self._token)
+            yield unit
+
+    def _session(self, stop: Stop) -> Iterator[None]:
         """One connection, until it fails or `stop` is set; an item for each finished round."""
         row = self._begin(self._mailbox.connect())
         self._log.info("mailbox_open", folder=row.folder, cursor=row.cursor)
         while not stop.is_set():
-            while not stop.is_set() and (following := self._batch(row)):
+            for following in self._batches(row, stop):
                 row = following
-            self._progress(row)
+                yield
+            row = self._progress(row)
             self._file(row)
             yield
             self._mailbox.wait(self._section.poll.total_seconds(), stop)
             state = self._mailbox.refresh()
             if state.uidvalidity != row.uidvalidity:
                 row = self._begin(state)
+            row = replace(row, uidnext=state.uidnext)
 
     def _begin(self, state: FolderState) -> MailboxRow:
         """Where reading goes on: behind the cursor, or at the start that the settings say."""
-        with self._store.unit() as unit:
+        with self._unit() as unit:
+            for raw in self._in_flight.values():
+                unit.forget_attempts(*_place([raw]), [raw.uid])
             row = unit.mailbox(self._section.name) or self._start(state)
             if (row.uidvalidity, row.folder) != (state.uidvalidity, state.folder):
                 # UIDs mean nothing any more (RFC 9051, 2.3.1.1). All since the start is read
@@ -119,7 +167,9 @@ class Intake:
                     cursor=0,
                     reread_below=state.uidnext,
                 )
+            row = replace(row, uidnext=state.uidnext)
             unit.save_mailbox(row)
+        self._in_flight.clear()
         return row
 
     def _start(self, state: FolderState) -> MailboxRow:
@@ -142,8 +192,27 @@ class Intake:
             reread_below=reread_below,
         )
 
-    def _batch(self, row: MailboxRow) -> MailboxRow | None:
-        """Handle the next mails and answer how far that is; None when there are none."""
+    def _batches(self, row: MailboxRow, stop: Stop) -> Iterator[MailboxRow]:
+        """Handle what is there, oldest first; how far that is, after each batch.
+
+        While the workers judge a batch, the one before it is recorded and the next is fetched.
+        """
+        begun: _Batch | None = None
+        while True:
+            try:
+                following = None if stop.is_set() else self._fetch(row)
+            except MailboxError:
+                if begun is not None:
+                    self._finish(begun)
+                raise
+            if begun is not None:
+                yield self._finish(begun)
+            if following is None:
+                return
+            begun, row = following, following.row
+
+    def _fetch(self, row: MailboxRow) -> _Batch | None:
+        """The next mails, handed to the workers; None when there are none."""
         again = row.cursor + 1 < row.reread_below
         raws = self._mailbox.fetch(row.cursor, BATCH, row.started_at if again else None)
         if again:
@@ -151,18 +220,19 @@ class Intake:
             raws = [raw for raw in raws if raw.uid < row.reread_below]
         if not raws and not again:
             return None
-        wanted = [raw for raw in raws if not again or raw.internal_date >= row.started_at]
-        self._handle(wanted)
         cursor = raws[-1].uid if raws else row.reread_below - 1
-        done = replace(row, cursor=cursor, last_progress=self._clock.now(), error="")
-        with self._store.unit() as unit:
-            unit.save_mailbox(done)
-        self._wake.set()
-        self._file(done)
-        return done
+        more = bool(raws) and cursor + 1 < row.uidnext
+        done = replace(
+            row,
+            cursor=cursor,
+            uidnext=max(row.uidnext, cursor + 1),
+            waiting_since=raws[-1].internal_date if more else None,
+        )
+        wanted = [raw for raw in raws if not again or raw.internal_date >= row.started_at]
+        return self._start_work(done, wanted)
 
-    def _handle(self, raws: Sequence[RawMail]) -> None:
-        """Judge and record; an attempt is durable before the work on a mail begins.
+    def _start_work(self, done: MailboxRow, raws: Sequence[RawMail]) -> _Batch:
+        """An attempt is durable before the work on a mail begins.
 
         Mails that were met before, and not recorded, are handled one at a time: whoever kills
         the service in the middle of a batch counts against one mail, not against all of them.
@@ -170,64 +240,92 @@ class Intake:
         mail.
         """
         if not raws:
-            return
+            return _Batch(done, (), (), {}, iter(()))
         self._pool.prepare()
-        with self._store.unit() as unit:
-            unit.forget_attempts(*_place(raws), sorted(self._blameless))
-            self._blameless.clear()
-            met = unit.attempts(*_place(raws), [raw.uid for raw in raws])
-            raws = [raw for raw in raws if not unit.has_mail(*_place(raws), raw.uid)]
-        fresh = [raw for raw in raws if raw.uid not in met]
-        for group in (fresh, *([raw] for raw in raws if raw.uid in met)):
-            try:
-                readings = self._attempt(group)
-                for raw in group:
-                    while raw.uid not in readings:
-                        readings |= self._attempt([raw])
-                self._record(group, [readings[raw.uid] for raw in group])
-            except (StoreError, OSError):
-                self._blameless.update(raw.uid for raw in group)
-                raise
+        place = _place(raws)
+        with self._unit() as unit:
+            known = unit.recorded(*place, [raw.uid for raw in raws])
+            raws = [raw for raw in raws if raw.uid not in known]
+            met = unit.attempts(*place, [raw.uid for raw in raws])
+            fresh = [raw for raw in raws if raw.uid not in met]
+            attempts = unit.count_attempt(*place, [raw.uid for raw in fresh])
+        self._in_flight |= {raw.uid: raw for raw in fresh}
+        answers = self._pool.start([self._job(raw) for raw in fresh])
+        return _Batch(done, fresh, [raw for raw in raws if raw.uid in met], attempts, answers)
 
-    def _attempt(self, raws: Sequence[RawMail]) -> dict[int, Reading]:
-        """Judge once; a mail whose worker died is missing, until its attempts are used up."""
-        if not raws:
-            return {}
-        with self._store.unit() as unit:
-            attempts = unit.count_attempt(*_place(raws), [raw.uid for raw in raws])
-        readings = {
-            raw.uid: _poisoned(raw, "limit_attempts")
-            for raw in raws
-            if attempts[raw.uid] > ATTEMPTS
-        }
-        work = [raw for raw in raws if raw.uid not in readings]
-        jobs = [(raw.octets, self._section.trust, raw.truncated) for raw in work]
-        for raw, answer in zip(work, self._pool.run(jobs), strict=True):
+    def _job(self, raw: RawMail) -> tuple[object, ...]:
+        return raw.octets, self._section.trust, raw.truncated
+
+    def _finish(self, batch: _Batch) -> MailboxRow:
+        """Record what the workers answered; the mailbox's row in the same transaction."""
+        row = replace(batch.row, last_progress=self._clock.now(), error="")
+        readings = self._readings(batch.fresh, batch.attempts, batch.answers)
+        for raw in batch.fresh:
+            self._insist(raw, readings)
+        self._record(batch.fresh, readings, None if batch.met else row)
+        for raw in batch.met:
+            self._insist(raw, readings)
+            self._record([raw], readings, row if raw is batch.met[-1] else None)
+        self._wake.set()
+        self._file(row)
+        return row
+
+    def _insist(self, raw: RawMail, readings: dict[int, Reading]) -> None:
+        """Attempt it until it has a reading."""
+        while raw.uid not in readings:
+            with self._unit() as unit:
+                attempts = unit.count_attempt(*_place([raw]), [raw.uid])
+            self._in_flight[raw.uid] = raw
+            if attempts[raw.uid] > ATTEMPTS:
+                readings[raw.uid] = _poisoned(raw, "limit_attempts")
+            else:
+                readings |= self._readings([raw], attempts, self._pool.start([self._job(raw)]))
+
+    def _readings(
+        self,
+        raws: Sequence[RawMail],
+        attempts: Mapping[int, int],
+        answers: Iterator[Reading | WorkerDied],
+    ) -> dict[int, Reading]:
+        """By UID; a mail whose worker died is missing, until its attempts are used up."""
+        readings: dict[int, Reading] = {}
+        for raw, answer in zip(raws, answers, strict=True):
             if not isinstance(answer, WorkerDied):
                 readings[raw.uid] = answer
-            elif attempts[raw.uid] == ATTEMPTS:
+            elif attempts[raw.uid] >= ATTEMPTS:
                 readings[raw.uid] = _poisoned(raw, answer.reason)
             else:
                 self._log.warning("worker_died", uid=raw.uid, reason=answer.reason)
         return readings
 
-    def _record(self, raws: Sequence[RawMail], readings: Sequence[Reading]) -> None:
+    def _record(
+        self, raws: Sequence[RawMail], readings: Mapping[int, Reading], row: MailboxRow | None
+    ) -> None:
         """All in one transaction; if that fails, each in its own, and what fails then is kept.
 
         Raises StoreError when the store itself fails.
         """
         try:
-            with self._store.unit() as unit:
-                for raw, reading in zip(raws, readings, strict=True):
-                    self._recorder.record(unit, raw, reading, self._section)
+            with self._unit() as unit:
+                for raw in raws:
+                    self._recorder.record(unit, raw, readings[raw.uid], self._section)
+                if row is not None:
+                    unit.save_mailbox(row)
+        except LeaseLost:
+            raise
         except Exception as error:  # noqa: BLE001 - one mail's fault must not stop the others
             self._log.warning("batch_redone_one_by_one", error=str(error))
-            for raw, reading in zip(raws, readings, strict=True):
-                self._record_one(raw, reading)
+            for raw in raws:
+                self._record_one(raw, readings[raw.uid])
+            if row is not None:
+                with self._unit() as unit:
+                    unit.save_mailbox(row)
+        for raw in raws:
+            self._in_flight.pop(raw.uid, None)
 
     def _record_one(self, raw: RawMail, reading: Reading) -> None:
         try:
-            with self._store.unit() as unit:
+            with self._unit() as unit:
                 self._recorder.record(unit, raw, reading, self._section)
         except StoreError:
             raise
@@ -242,7 +340,7 @@ class Intake:
                 why=f"{type(error).__name__} while recording it",
                 judged=(),
             )
-            with self._store.unit() as unit:
+            with self._unit() as unit:
                 self._recorder.record(unit, raw, broken, self._section)
 
     def _file(self, row: MailboxRow) -> bool:
@@ -250,7 +348,7 @@ class Intake:
 
         False when the mailbox refuses; that is told, and does not keep new mail from being read.
         """
-        with self._store.unit() as unit:
+        with self._unit() as unit:
             due = unit.after_due(row.name, row.folder, row.uidvalidity)
         filed = True
         for after in dict.fromkeys(one.after for one in due):
@@ -261,7 +359,7 @@ class Intake:
                 self._failed(error)
                 filed = False
                 continue
-            with self._store.unit() as unit:
+            with self._unit() as unit:
                 unit.after_done([one.mail_id for one in group])
         return filed
 
@@ -272,14 +370,17 @@ class Intake:
             self._mailbox.flag(uids, (KEYWORD,))
             self._mailbox.move(uids, after.removeprefix("move:"))
 
-    def _progress(self, row: MailboxRow) -> None:
-        with self._store.unit() as unit:
-            unit.save_mailbox(replace(row, last_progress=self._clock.now(), error=""))
+    def _progress(self, row: MailboxRow) -> MailboxRow:
+        """Nothing waits any more."""
+        row = replace(row, last_progress=self._clock.now(), error="", waiting_since=None)
+        with self._unit() as unit:
+            unit.save_mailbox(row)
+        return row
 
     def _failed(self, error: Exception) -> None:
         self._log.error("mailbox_failed", error=str(error))
         try:
-            with self._store.unit() as unit:
+            with self._unit() as unit:
                 # One that was never opened begins, from now on, as if its UIDs had changed.
                 row = unit.mailbox(self._section.name) or replace(
                     self._start(FolderState(self._section.folder, 0, 0)), reread_below=0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,6 +27,7 @@ from triage.ports import Clock, Mailbox, Sender, Store, StoreError
 from triage.response.templates import Templates
 from triage.service.dispatch import Dispatcher
 from triage.service.intake import Intake
+from triage.service.leases import Leases
 from triage.service.record import Recorder
 from triage.service.weekly import Weekly
 from triage.settings import ConfigurationError, MailboxSection, OAuth2Section, Settings, SmtpSection
@@ -34,28 +36,53 @@ from triage.settings.sections import LoginSection
 TICK_SECONDS = 1.0
 STOP_SECONDS = 60.0
 HOUSEKEEPING = timedelta(minutes=1)
+CLOCK_SECONDS = 10.0
+"""So long the machine's own clock is believed."""
 
 
-class SystemClock:
-    """The machine's clock."""
+class StoreClock:
+    """The store's time, asked for now and then, and counted on from there.
+
+    On PostgreSQL that is the database's: processes whose machines disagree about the time agree
+    about what is due. Thread-safe. Raises StoreError until the store has answered once.
+    """
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store, self._lock = store, threading.Lock()
+        self._asked: tuple[float, datetime] | None = None
 
     def now(self) -> datetime:
         """Aware, UTC."""
-        return datetime.now(UTC)
-
-
-def open_service_store(settings: Settings) -> SqlStore:
-    """The store that the settings name. Raises StoreError."""
-    return open_store(settings.store.url, clock=SystemClock())
+        with self._lock:
+            passed = time.monotonic() - self._asked[0] if self._asked else 0.0
+            if self._asked is None or passed > CLOCK_SECONDS:
+                try:
+                    self._asked = time.monotonic(), self._store.now()
+                    passed = 0.0
+                except StoreError:
+                    if self._asked is None:
+                        raise
+            return self._asked[1] + timedelta(seconds=passed)
 
 
 class Service:
     """Everything that runs. Use it as a context manager, so that it is closed."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, templates: Templates, store: Store, clock: Clock
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        templates: Templates,
+        store: Store,
+        clock: Clock,
+        *,
+        mailbox: Callable[[MailboxSection, Settings], Mailbox] | None = None,
+        sender: Callable[[SmtpSection], Sender] | None = None,
     ) -> None:
-        """Nothing is connected yet; servers are met when it runs."""
+        """Nothing is connected yet; servers are met when it runs.
+
+        `mailbox` and `sender` make the ways in and out, unless IMAP, files and SMTP do.
+        """
         self.stop = threading.Event()
         self._settings, self._catalog, self.store, self._clock = settings, catalog, store, clock
         self._log = structlog.get_logger()
@@ -67,9 +94,11 @@ class Service:
             limits.seconds,
             limits.memory_octets,
         )
-        self._sender = _sender(settings.smtp)
+        self._make_mailbox = mailbox or _mailbox
+        self._sender = (sender or _sender)(settings.smtp)
         self._dispatcher = Dispatcher(settings, catalog, templates, store, self._sender, clock)
         self.weekly = Weekly(settings, catalog, templates, store, clock)
+        self._leases = Leases(store, len(settings.mailboxes), settings.store.lease.total_seconds())
 
     @classmethod
     def of(cls, settings: Settings) -> Service:
@@ -81,10 +110,10 @@ class Service:
         templates = Templates(read_templates(settings.catalog.templates))
         if faults := templates.faults():
             raise ConfigurationError([str(fault) for fault in faults])
-        store = open_service_store(settings)
+        store = open_store(settings.store.url)
         try:
             store.lock_service()
-            return cls(settings, catalog, templates, store, SystemClock())
+            return cls(settings, catalog, templates, store, StoreClock(store))
         except BaseException:
             store.close()
             raise
@@ -109,6 +138,7 @@ class Service:
 
     def once(self) -> bool:
         """Handle and send what is there now; False if a mailbox failed."""
+        self._leases.beat()
         good = [intake.once() for intake in self._intakes()]
         self._housekeeping()
         if not self._settings.policy.shadow:
@@ -135,6 +165,9 @@ class Service:
             )
         ]
         threads.append(threading.Thread(target=self._send, name="send", daemon=True))
+        beat = partial(self._leases.keep_beating, self.stop)
+        threads.append(threading.Thread(target=beat, name="leases", daemon=True))
+        self._guarded(self._leases.beat)
         for thread in threads:
             thread.start()
         while not self.stop.wait(0.2):
@@ -182,12 +215,13 @@ class Service:
         recorder = Recorder(self._settings, rules, self._clock, version)
         return [
             Intake(
-                _mailbox(section, self._settings),
+                self._make_mailbox(section, self._settings),
                 section,
                 self.store,
                 self._pool,
                 recorder,
                 self._clock,
+                self._leases,
                 self._wake,
             )
             for section in self._settings.mailboxes

@@ -65,6 +65,8 @@ class StoreSection(Section):
 
     url: StoreUrl = Field(default="sqlite:///triage.db", repr=False)
     """May hold a password."""
+    lease: Span = timedelta(seconds=30)
+    """How long a process that stands still keeps its mailboxes from the others."""
 
 
 class OAuth2Section(Section):

@@ -47,6 +47,9 @@ _IN_FOLDER = and_(
     mails.c.uidvalidity == bindparam("uidvalidity"),
 )
 _ADD_MAIL = insert(mails).returning(mails.c.id)
+_RECORDED = select(mails.c.uid).where(
+    _IN_FOLDER, mails.c.uid.in_(bindparam("uids", expanding=True))
+)
 _HAS_MAIL = select(true()).where(exists().where(_IN_FOLDER, mails.c.uid == bindparam("uid")))
 # An empty digest is none, and equals no other.
 _SEEN = select(true()).where(
@@ -120,6 +123,13 @@ class MailRows(Rows):
         """
         values = {"octets": octets_sha256, "content": content_sha256}
         return self._run(_SEEN, values).first() is not None
+
+    def recorded(
+        self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]
+    ) -> frozenset[int]:
+        """Those of these UIDs whose mails were recorded."""
+        place = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity}
+        return frozenset(self._run(_RECORDED, place | {"uids": list(uids)}).scalars())
 
     def has_mail(self, mailbox: str, folder: str, uidvalidity: int, uid: int) -> bool:
         """Whether the mail of this place was recorded."""

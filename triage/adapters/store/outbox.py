@@ -12,7 +12,7 @@ from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, selec
 
 from triage.adapters.store.rows import Rows, on_both, replacing
 from triage.adapters.store.schema import outbox, outbox_recipients, switches
-from triage.rows import NewOutbox, OutboxRow, OutboxState
+from triage.rows import NewOutbox, OutboxRow, OutboxState, Way
 
 _HOLD = "hold"
 """The switch that stops all sending."""
@@ -72,7 +72,12 @@ _END_HOLD = delete(switches).where(switches.c.name == _HOLD)
 
 _DUE = (
     select(outbox.c.id)
-    .where(outbox.c.due_at <= bindparam("now"), ~_HELD.exists())
+    .where(
+        outbox.c.way == bindparam("by"),
+        outbox.c.due_at <= bindparam("now"),
+        # What tells support of a hold must not wait for its end.
+        or_(outbox.c.way != Way.MAIL, ~_HELD.exists()),
+    )
     .order_by(outbox.c.due_at, outbox.c.id)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
@@ -84,11 +89,6 @@ _CLAIM = (
     .where(outbox.c.id.in_(select(_PICKED.c.id)))
     .values(state=OutboxState.SENDING, attempts=outbox.c.attempts + 1)
     .returning(outbox.c.id)
-)
-_RELEASED = (
-    update(outbox)
-    .where(outbox.c.state == OutboxState.SENDING)
-    .values(due_at=bindparam("released_at"))
 )
 _SENT = (
     update(outbox)
@@ -168,16 +168,12 @@ class OutboxRows(Rows):
 class Sending(Rows):
     """The steps of sending; each is a transaction of its own (`SqlStore`)."""
 
-    def claim(self, limit: int, lease_seconds: float, owner: str) -> Sequence[OutboxRow]:
+    def claim(self, limit: int, lease_seconds: float, owner: str, way: Way) -> Sequence[OutboxRow]:
         """Take what is due, and what a lease ran out for; the longest due first."""
         now = self._now(self._connection)
         lease = {"due_at": now + timedelta(seconds=lease_seconds), "owner": owner}
-        ids = self._run(_CLAIM, {"now": now, "limit": limit, **lease}).scalars().all()
+        ids = self._run(_CLAIM, {"now": now, "limit": limit, "by": way, **lease}).scalars().all()
         return [OutboxRow(*row) for row in self._run(_ROWS, {"rows": ids})] if ids else []
-
-    def released(self) -> None:
-        """Every lease ends now: those who held them are dead."""
-        self._run(_RELEASED, {"released_at": self._now(self._connection)})
 
     def sent(self, row_id: int) -> None:
         """It was accepted, whoever holds the row now and whatever was thought of it meanwhile."""

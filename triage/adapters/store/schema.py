@@ -33,7 +33,7 @@ from sqlalchemy import (
 from triage.catalog.rule import Severity
 from triage.rows import OutboxState
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every schema that this program knows, oldest first; the last one is what it works with."""
 
 VERSION_TABLE = "triage_version"
@@ -125,6 +125,19 @@ mailboxes = Table(
     Column("last_progress", Moment, nullable=False),
     Column("error", Words, nullable=False),
     Column("reread_below", BigInteger, nullable=False),
+    # UIDNEXT as the server said last, and the internal date of the oldest mail not yet handled.
+    Column("uidnext", BigInteger, nullable=False, server_default="0"),
+    Column("waiting_since", Moment),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("owner", Words, nullable=False),
+    # Goes up whenever another process takes it: the fencing token.
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", Moment, nullable=False),
 )
 
 attempts = Table(
@@ -170,6 +183,16 @@ mails = Table(
         sqlite_where=AFTER_DUE, postgresql_where=AFTER_DUE,
     ),
 )  # fmt: skip
+
+kept_mails = Table(
+    "kept_mails",
+    metadata,
+    Column("mail_id", ForeignKey("mails.id"), primary_key=True, autoincrement=False),
+    Column("kept_at", Moment, nullable=False),
+    Column("truncated", Boolean, nullable=False),
+    Column("octets_zlib", LargeBinary, nullable=False),
+    Index("kept_mails_at", "kept_at"),
+)
 
 incidents = Table(
     "incidents",
@@ -267,6 +290,7 @@ outbox = Table(
     Column("sent_at", Moment),
     Column("error", Words, nullable=False),
     Column("owner", Words, nullable=False),
+    Column("way", Words, nullable=False, server_default="mail"),
     Index(
         "outbox_due", "due_at", "id",
         sqlite_where=UNFINISHED, postgresql_where=UNFINISHED,

@@ -17,11 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from triage.adapters.store.engine import make_engine
 from triage.adapters.store.faults import fault, name_of
+from triage.adapters.store.leases import Leasing
 from triage.adapters.store.migrate import prepare
 from triage.adapters.store.outbox import Sending
 from triage.adapters.store.unit import SqlUnit
 from triage.ports import Clock, StoreError
-from triage.rows import OutboxRow
+from triage.rows import OutboxRow, Way
 
 _DATABASE_NOW = select(func.now())
 
@@ -64,14 +65,37 @@ class SqlStore:
         with self._transaction() as connection:
             yield SqlUnit(connection, self._now)
 
-    def claim(self, limit: int, lease_seconds: float) -> Sequence[OutboxRow]:
+    def lease(self, name: str, seconds: float) -> int | None:
+        """Take or renew a lease: its fencing token, or None while another process holds it."""
+        with self._transaction() as connection:
+            return Leasing(connection, self._now).take(name, seconds, self._owner)
+
+    def renew(self, seconds: float) -> int:
+        """Extend all leases of this process; answers how many processes live."""
+        with self._transaction() as connection:
+            return Leasing(connection, self._now).renew(seconds, self._owner)
+
+    def give_back(self, name: str) -> None:
+        """End a lease of this process before its time."""
+        with self._transaction() as connection:
+            Leasing(connection, self._now).give_back(name, self._owner)
+
+    def now(self) -> datetime:
+        """The time that decides: on PostgreSQL, which many machines share, the database's."""
+        if self._engine.dialect.name != "postgresql":
+            return self._clock.now() if self._clock else datetime.now(UTC)
+        with self._transaction() as connection:
+            return self._now(connection)
+
+    def claim(self, limit: int, lease_seconds: float, way: Way = Way.MAIL) -> Sequence[OutboxRow]:
         """Due pending rows, and sending ones whose lease ran out, now `sending` and ours.
 
-        The longest due come first. Nothing is claimed while sending is held. Counts an attempt.
-        Own commit. The lease must outlast the sending of all claimed rows.
+        The longest due come first; those of a process that no longer lives are due at once. No
+        mail is claimed while sending is held. Counts an attempt. Own commit. The lease must
+        outlast the sending of all claimed rows.
         """
         with self._transaction() as connection:
-            return Sending(connection, self._now).claim(limit, lease_seconds, self._owner)
+            return Sending(connection, self._now).claim(limit, lease_seconds, self._owner, way)
 
     def mark_sent(self, row_id: int) -> None:
         """It was accepted, whoever holds the row now and whatever was thought of it meanwhile."""
@@ -117,7 +141,7 @@ class SqlStore:
         self._lock = lock
         # Whoever held these leases had this lock, and is dead: nobody needs to wait for them.
         with self._transaction() as connection:
-            Sending(connection, self._now).released()
+            Leasing(connection, self._now).forget()
 
     def close(self) -> None:
         """Close every connection and give the service lock back."""

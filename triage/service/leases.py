@@ -1,0 +1,98 @@
+"""Which mailboxes this process watches, where several processes share the work."""
+
+from __future__ import annotations
+
+import time
+from math import ceil
+from threading import Event, Lock
+
+import structlog
+
+from triage.ports import Stop, Store, StoreError
+
+_BEATS = 3
+"""In the time of one lease: two may fail before it is lost."""
+
+
+class Leases:
+    """A fair share of the mailboxes, held by leases that are renewed while the process lives.
+
+    A process that died, or stands still, loses its mailboxes after `seconds`; the fencing token
+    keeps what it may still write from counting (`Unit.fenced`). Thread-safe.
+    """
+
+    def __init__(self, store: Store, mailboxes: int, seconds: float) -> None:
+        """All processes watch the same `mailboxes`."""
+        self._store, self._mailboxes, self._seconds = store, mailboxes, seconds
+        self._share = mailboxes
+        self._held: dict[str, int] = {}
+        self._lock = Lock()
+        self._log = structlog.get_logger()
+
+    @property
+    def pause(self) -> float:
+        """Seconds until it may be worth asking again for a mailbox that others watch."""
+        return self._seconds / _BEATS
+
+    def beat(self) -> None:
+        """Show that this process lives, and see among how many the work is shared."""
+        living = self._store.renew(self._seconds)
+        self._share = ceil(self._mailboxes / max(living, 1))
+
+    def keep_beating(self, stop: Event) -> None:
+        """Until `stop`; without the store, leases run out, and others may take them."""
+        while not stop.wait(self.pause):
+            try:
+                self.beat()
+            except StoreError as error:
+                self._log.error("leases_not_renewed", error=str(error))
+
+    def take(self, mailbox: str) -> int | None:
+        """The fencing token; None while it is another's, or beyond our share."""
+        with self._lock:
+            if len(self._held) >= self._share and mailbox not in self._held:
+                return None
+            token = self._store.lease(lease_of(mailbox), self._seconds)
+            if token is not None:
+                self._held[mailbox] = token
+        return token
+
+    def give_back(self, mailbox: str) -> None:
+        """Others may take it at once. Never raises: without the store it runs out by itself."""
+        with self._lock:
+            if self._held.pop(mailbox, None) is None:
+                return
+        try:
+            self._store.give_back(lease_of(mailbox))
+        except StoreError as error:
+            self._log.error("lease_not_given_back", mailbox=mailbox, error=str(error))
+
+    def until_surplus(self, mailbox: str, stop: Stop) -> Stop:
+        """`stop`, or that this process holds more than its share and this one should go."""
+        return _UntilSurplus(self, mailbox, stop)
+
+    def is_surplus(self, mailbox: str) -> bool:
+        """Whether to give it back, because there are more processes now."""
+        with self._lock:
+            return mailbox in sorted(self._held)[self._share :]
+
+
+class _UntilSurplus:
+    """A `Stop` that also ends when a mailbox is to be given back."""
+
+    def __init__(self, leases: Leases, mailbox: str, stop: Stop) -> None:
+        self._leases, self._mailbox, self._stop = leases, mailbox, stop
+
+    def is_set(self) -> bool:
+        return self._stop.is_set() or self._leases.is_surplus(self._mailbox)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        ends = time.monotonic() + (timeout or 0.0)
+        while not self.is_set() and (left := ends - time.monotonic()) > 0:
+            self._stop.wait(min(left, 1.0))
+        return self.is_set()
+
+
+def lease_of(mailbox: str) -> str:
+    """The name of a mailbox's lease."""
+    return f"mailbox:{mailbox}"
