@@ -21,6 +21,7 @@ from typing import Any
 Build = Callable[[], Callable[..., Any]]
 """Called once in each worker; what it answers is called for each job. Both are picklable."""
 
+_CONTEXT = multiprocessing.get_context("forkserver")
 _START_SECONDS = 60
 _READY = "ready"
 _ORPHANED = 2
@@ -43,6 +44,8 @@ class WorkerPool:
 
     def __init__(self, build: Build, size: int, seconds: float, memory_octets: int) -> None:
         """Bound each job: `seconds` of wall time, `memory_octets` beyond what a worker has."""
+        # Imported once, before the first fork; a partial stands for its function.
+        _CONTEXT.set_forkserver_preload([getattr(build, "func", build).__module__])
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._workers = [_Worker(build, seconds, memory_octets) for _ in range(size)]
         for worker in self._workers:
@@ -88,8 +91,6 @@ class WorkerPool:
 class _Worker:
     """One process and the pipe to it; started when first asked."""
 
-    _context = multiprocessing.get_context("forkserver")
-
     def __init__(self, build: Build, seconds: float, memory_octets: int) -> None:
         self._build, self._seconds, self._memory = build, seconds, memory_octets
         self._process: multiprocessing.process.BaseProcess | None = None
@@ -109,8 +110,8 @@ class _Worker:
         """The pipe to a living process."""
         if self._pipe is not None:
             return self._pipe
-        here, there = self._context.Pipe()
-        process = self._context.Process(
+        here, there = _CONTEXT.Pipe()
+        process = _CONTEXT.Process(
             target=_serve, args=(there, self._build, self._seconds, self._memory), daemon=True
         )
         process.start()
