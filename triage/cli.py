@@ -16,7 +16,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from triage import demo as demonstration
 from triage.adapters.files import example_mail, read_catalog, read_templates
 from triage.adapters.store import SqlStore, open_store
 from triage.catalog.check import check as check_catalog
@@ -342,4 +341,7 @@ def demo(
     ),
 ) -> None:
     """The whole service on an IMAP and an SMTP server of its own, with fixture mails."""
+    # Half of what the other commands need to start is its servers.
+    from triage import demo as demonstration  # noqa: PLC0415
+
     sys.exit(demonstration.run(folder))
