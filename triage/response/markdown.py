@@ -161,12 +161,21 @@ def _inline(tokens: Sequence[Token], hosts: AbstractSet[str]) -> Iterator[Token]
             yield token
 
 
+def text_and_html(markdown: str, hosts: AbstractSet[str] = frozenset()) -> tuple[str, str]:
+    """Both forms of a mail's body.
+
+    Plain text as a person would type it, wrapped at `WIDTH` columns, ends with LF; and a fragment
+    of HTML without scripts and images. Only links to `hosts` are links.
+    """
+    tokens = _parse(markdown, hosts)
+    text = _blocks(SyntaxTreeNode(tokens).children, WIDTH) + "\n"
+    return text, _html(tokens)
+
+
 # HTML ------------------------------------------------------------------------------------
 
 
-def markdown_to_html(markdown: str, hosts: AbstractSet[str] = frozenset()) -> str:
-    """The HTML fragment of a mail's body: no scripts, no images, only allowed links."""
-    tokens = _parse(markdown, hosts)
+def _html(tokens: Sequence[Token]) -> str:
     for token in tokens:
         if token.type == "fence" and token.info == "bars":
             token.type, token.content = "html_block", _bars_as_html(_bars(token.content))
@@ -200,12 +209,6 @@ def _change(bar: Bar) -> str:
 
 
 # Text ------------------------------------------------------------------------------------
-
-
-def markdown_to_text(markdown: str, hosts: AbstractSet[str] = frozenset()) -> str:
-    """Plain text as a person would type it, wrapped at `WIDTH` columns, ends with LF."""
-    root = SyntaxTreeNode(_parse(markdown, hosts))
-    return _blocks(root.children, WIDTH) + "\n"
 
 
 def _blocks(nodes: Iterable[SyntaxTreeNode], width: int, between: str = "\n\n") -> str:

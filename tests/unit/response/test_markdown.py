@@ -13,9 +13,8 @@ from triage.response.markdown import (
     clean,
     defang,
     link_allowed,
-    markdown_to_html,
-    markdown_to_text,
     one_line,
+    text_and_html,
 )
 
 OURS = frozenset({"northwind.lightning.force.com"})
@@ -35,6 +34,14 @@ class Tags(HTMLParser):
         self.words += data
 
 
+def as_text(markdown: str, hosts: frozenset[str] = frozenset()) -> str:
+    return text_and_html(markdown, hosts)[0]
+
+
+def as_html(markdown: str, hosts: frozenset[str] = frozenset()) -> str:
+    return text_and_html(markdown, hosts)[1]
+
+
 def read(html: str) -> Tags:
     tags = Tags()
     tags.feed(html)
@@ -44,7 +51,7 @@ def read(html: str) -> Tags:
 
 @given(st.text(max_size=200))
 def test_no_data_is_ever_markup_in_html(words):
-    tags = read(markdown_to_html(f"Before {armour(one_line(words))} after"))
+    tags = read(as_html(f"Before {armour(one_line(words))} after"))
 
     assert tags.names == {"p"}
 
@@ -53,15 +60,13 @@ def test_no_data_is_ever_markup_in_html(words):
 def test_data_without_addresses_is_shown_mark_by_mark(words):
     expected = "".join(f"Before {one_line(words)} after".split())
 
-    assert "".join(markdown_to_text(f"Before {armour(one_line(words))} after").split()) == expected
-    assert (
-        "".join(read(markdown_to_html(f"Before {armour(words)} after")).words.split()) == expected
-    )
+    assert "".join(as_text(f"Before {armour(one_line(words))} after").split()) == expected
+    assert "".join(read(as_html(f"Before {armour(words)} after")).words.split()) == expected
 
 
 @given(st.text(max_size=300))
 def test_an_excerpt_never_leaves_its_block(words):
-    tags = read(markdown_to_html(f"```\n{armour(words)}\n```"))
+    tags = read(as_html(f"```\n{armour(words)}\n```"))
 
     assert tags.names == {"pre", "code"}
 
@@ -82,21 +87,21 @@ def test_an_excerpt_never_leaves_its_block(words):
     ],
 )
 def test_markup_in_data_is_shown_as_typed(words):
-    text = markdown_to_text(armour(words), OURS)
+    text = as_text(armour(words), OURS)
 
     assert text.strip() == words.replace("http", "hxxp").replace(
         "northwind.lightning.force.com.evil.example",
         "northwind[.]lightning[.]force[.]com[.]evil[.]example",
     ).replace("//evil.example", "//evil[.]example")
-    assert "<a" not in markdown_to_html(armour(words), OURS)
+    assert "<a" not in as_html(armour(words), OURS)
 
 
 def test_data_is_shown_as_typed_inside_code_spans_and_links():
     name, url = armour("A`b`_c*"), armour(RECORD)
 
-    assert markdown_to_html(f"`{name}`") == "<p><code>A`b`_c*</code></p>\n"
-    assert f'<a href="{RECORD}">A`b`_c*</a>' in markdown_to_html(f"[{name}]({url})", OURS)
-    assert markdown_to_text(f"[{name}]({url})", OURS).strip() == f"A`b`_c*\n<{RECORD}>"
+    assert as_html(f"`{name}`") == "<p><code>A`b`_c*</code></p>\n"
+    assert f'<a href="{RECORD}">A`b`_c*</a>' in as_html(f"[{name}]({url})", OURS)
+    assert as_text(f"[{name}]({url})", OURS).strip() == f"A`b`_c*\n<{RECORD}>"
 
 
 @pytest.mark.parametrize(
@@ -116,14 +121,14 @@ def test_data_is_shown_as_typed_inside_code_spans_and_links():
 )
 def test_a_link_is_refused_unless_it_is_https_to_an_allowed_host(url):
     assert not link_allowed(url, OURS)
-    assert "<a" not in markdown_to_html(f"[label]({armour(url)})", OURS)
+    assert "<a" not in as_html(f"[label]({armour(url)})", OURS)
 
 
 def test_a_refused_link_of_the_template_is_shown_defanged():
     markdown = "Read [the page](https://evil.example/a.html)."
 
-    assert markdown_to_text(markdown) == "Read the page (hxxps://evil[.]example/a.html).\n"
-    assert "<a" not in markdown_to_html(markdown)
+    assert as_text(markdown) == "Read the page (hxxps://evil[.]example/a.html).\n"
+    assert "<a" not in as_html(markdown)
 
 
 @pytest.mark.parametrize(
@@ -138,13 +143,13 @@ def test_a_refused_link_of_the_template_is_shown_defanged():
     ],
 )
 def test_addresses_in_data_are_defanged_and_other_words_are_not(words, shown):
-    assert markdown_to_text(armour(words), OURS).replace("\n", " ").strip() == (shown or words)
+    assert as_text(armour(words), OURS).replace("\n", " ").strip() == (shown or words)
 
 
 def test_an_address_that_the_template_wrote_stays():
     markdown = "Use `https://api.stellaconnect.net`, not https://sapi.stellaconnect.net."
 
-    assert markdown_to_text(markdown).strip() == markdown.replace("`", "")
+    assert as_text(markdown).strip() == markdown.replace("`", "")
 
 
 def test_defanging_keeps_the_path_readable():
@@ -179,7 +184,7 @@ as   it is
 """
 
     assert (
-        markdown_to_text(markdown, OURS)
+        as_text(markdown, OURS)
         == """First steps
 ===========
 
@@ -205,7 +210,7 @@ long cell  c
 
 
 def test_text_lines_are_at_most_76_columns_wide_except_addresses():
-    text = markdown_to_text("- " + "word " * 100 + "\n\n  1. " + "word " * 50 + f"<{RECORD}>", OURS)
+    text = as_text("- " + "word " * 100 + "\n\n  1. " + "word " * 50 + f"<{RECORD}>", OURS)
 
     assert all(len(line) <= 76 for line in text.splitlines() if "https" not in line)
 
@@ -213,7 +218,7 @@ def test_text_lines_are_at_most_76_columns_wide_except_addresses():
 def test_bars_show_without_images_and_as_text():
     chart = bars([Bar("northwind <b>", 12, 9), Bar("contoso", 3, 3), Bar("fabrikam", 0, 4)])
 
-    assert markdown_to_text(chart).splitlines() == [
+    assert as_text(chart).splitlines() == [
         "northwind <b>",
         "  ████████████████████████    12  (+3)",
         "contoso",
@@ -221,7 +226,7 @@ def test_bars_show_without_images_and_as_text():
         "fabrikam",
         "                               0  (-4)",
     ]
-    html = markdown_to_html(chart)
+    html = as_html(chart)
     assert 'width="100%"><tr><td class="bar" bgcolor="#2a6fdb"' in html
     assert 'width="25%"><tr><td class="bar" bgcolor="#2a6fdb"' in html
     assert "northwind &lt;b&gt;" in html

@@ -5,10 +5,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from triage.response.markdown import disarm, markdown_to_html, markdown_to_text
+from triage.response.markdown import disarm, text_and_html
 from triage.response.templates import MAX_OUTPUT, TemplateFault, Templates
 
 PLACE = "replies/en/x.md.j2"
+
+
+def as_text(markdown: str, hosts: frozenset[str] = frozenset()) -> str:
+    return text_and_html(markdown, hosts)[0]
+
+
+def as_html(markdown: str, hosts: frozenset[str] = frozenset()) -> str:
+    return text_and_html(markdown, hosts)[1]
 
 
 def shown(source: str, **context: object) -> str:
@@ -28,7 +36,7 @@ def test_template_syntax_in_data_stays_as_it_is():
 def test_line_breaks_in_data_cannot_start_a_block():
     rendered = Templates({PLACE: "{{ words }}"}).render(PLACE, words="a\n\n# b\n\n    c\n- d")
 
-    assert markdown_to_html(rendered) == "<p>a # b c - d</p>\n"
+    assert as_html(rendered) == "<p>a # b c - d</p>\n"
 
 
 def test_data_in_a_macro_is_not_escaped_twice():
@@ -36,7 +44,7 @@ def test_data_in_a_macro_is_not_escaped_twice():
     source = '{% import "_p.md.j2" as p %}{{ p.m(words) }}'
     rendered = Templates({PLACE: source, **parts}).render(PLACE, words="<*a*>")
 
-    assert markdown_to_html(rendered) == "<p><strong>&lt;*a*&gt;</strong></p>\n"
+    assert as_html(rendered) == "<p><strong>&lt;*a*&gt;</strong></p>\n"
 
 
 def test_an_unknown_variable_is_a_fault_with_file_and_line():
@@ -119,7 +127,7 @@ def test_times_are_in_the_zone_and_language_of_the_reader(language, zone, words)
         at=datetime(2026, 11, 16, 13, 5, tzinfo=UTC),
     )
 
-    assert markdown_to_text(rendered).strip() == words
+    assert as_text(rendered).strip() == words
 
 
 def test_numbers_take_the_right_word():
