@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import inbox
 import psycopg
@@ -47,7 +48,7 @@ class World:
     folder: Path
     dovecot: Dovecot
     smtp: SmtpServer
-    database: psycopg.Connection[tuple[int]]
+    database: psycopg.Connection[tuple[Any, ...]]
     mailboxes: list[str]
     tenants: int
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -75,7 +76,7 @@ class World:
     def count(self, query: str) -> int:
         """A number from the database."""
         row = self.database.execute(query.encode()).fetchone()
-        return row[0] if row else 0
+        return int(row[0]) if row else 0
 
     def recorded(self) -> int:
         """Mails with a verdict."""

@@ -27,6 +27,8 @@ from triage.settings import Settings
 from triage.settings.sections import LimitsSection
 
 _BATCH = 64
+Named = tuple[str, bytes | None] | tuple[str, bytes, bool]
+"""A mail's name, its octets, None for a file that cannot be read, and whether they were cut."""
 _PASTED_HEADER = b"Subject: \r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
 
 
@@ -40,21 +42,22 @@ class Classifier:
     support: tuple[str, ...]
     """Who receives tickets."""
 
-    def classify(self, octets: bytes) -> tuple[Reading, tuple[tuple[Case, Decision], ...]]:
+    def classify(
+        self, octets: bytes, *, truncated: bool = False
+    ) -> tuple[Reading, tuple[tuple[Case, Decision], ...]]:
         """The verdict, and what would be done."""
-        truncated = len(octets) > DEFAULT.mail_octets
-        if truncated:
-            octets = octets[: DEFAULT.prefix_octets]
+        if len(octets) > DEFAULT.mail_octets:
+            octets, truncated = octets[: DEFAULT.prefix_octets], True
         reading = self.judge(octets, self.trust, truncated=truncated)
         return reading, decisions(reading, self.policy)
 
-    def json_line(self, path: str, octets: bytes) -> str:
+    def json_line(self, path: str, octets: bytes, truncated: bool = False) -> str:
         """One JSON object, as the design's section 7 has it."""
-        return _json(self._entry(path, *self.classify(octets)))
+        return _json(self._entry(path, *self.classify(octets, truncated=truncated)))
 
-    def text_line(self, path: str, octets: bytes) -> str:
+    def text_line(self, path: str, octets: bytes, truncated: bool = False) -> str:
         """One line for a person."""
-        return _text(self._entry(path, *self.classify(octets)))
+        return _text(self._entry(path, *self.classify(octets, truncated=truncated)))
 
     def unread(self, path: str, reason: str) -> dict[str, Any]:
         """The entry of a mail that took its worker with it."""
@@ -114,7 +117,7 @@ def classifier(catalog: Catalog, settings: Settings | None) -> Classifier:
 def lines(
     catalog: Catalog,
     settings: Settings | None,
-    named: Iterable[tuple[str, bytes | None]],
+    named: Iterable[Named],
     *,
     as_json: bool,
 ) -> Iterator[str]:
@@ -131,12 +134,11 @@ def lines(
     waiting = iter(named)
     try:
         while batch := list(islice(waiting, _BATCH)):
-            jobs = [(path, octets) for path, octets in batch if octets is not None]
-            answers = iter(pool.run(jobs))
-            for path, octets in batch:
-                answer = WorkerDied("limit_file") if octets is None else next(answers)
+            answers = iter(pool.run(mail for mail in batch if mail[1] is not None))
+            for mail in batch:
+                answer = WorkerDied("limit_file") if mail[1] is None else next(answers)
                 if isinstance(answer, WorkerDied):
-                    unread = classifier(catalog, settings).unread(path, answer.reason)
+                    unread = classifier(catalog, settings).unread(mail[0], answer.reason)
                     yield write(unread)
                 else:
                     yield answer
@@ -144,9 +146,7 @@ def lines(
         pool.close()
 
 
-def _line(
-    catalog: Catalog, settings: Settings | None, *, as_json: bool
-) -> Callable[[str, bytes], str]:
+def _line(catalog: Catalog, settings: Settings | None, *, as_json: bool) -> Callable[..., str]:
     """What a worker does with each mail."""
     one = classifier(catalog, settings)
     return one.json_line if as_json else one.text_line

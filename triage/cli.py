@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from itertools import chain
@@ -23,16 +23,19 @@ from triage.catalog.load import Catalog, CatalogFaults
 from triage.catalog.mutate import mutate as mutate_catalog
 from triage.catalog.mutate import report as mutation_report
 from triage.catalog.rule import schema as rule_schema
-from triage.classify import lines, mails, pasted
+from triage.classify import Named, lines, mails, pasted
+from triage.cli_store import db_app, kept, replay
 from triage.diff import Diff
 from triage.explain import explained
+from triage.options import DEFAULT_CONFIG, Config, Format
 from triage.ports import StoreError, Unit
 from triage.response.check import check as check_templates
 from triage.response.templates import Templates
 from triage.rows import OutboxState
 from triage.service.log import configure_log
 from triage.service.run import Service, StoreClock
-from triage.service.status import status as health
+from triage.service.status import as_json, as_text
+from triage.service.status import status as look
 from triage.service.weekly import Weekly
 from triage.settings import ConfigurationError, Settings, load
 
@@ -47,21 +50,22 @@ outbox_app = typer.Typer(help="What is to be sent.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="Mails that could not be read.", no_args_is_help=True)
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(db_app, name="db")
+app.command()(replay)
 
 Paths = Annotated[list[str], typer.Argument(help=".eml, mbox, Maildir, folder, or -")]
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings.")]
+MaybePaths = Annotated[list[str] | None, typer.Argument(help=".eml, mbox, Maildir, folder, or -")]
 MaybeConfig = Annotated[
     Path | None, typer.Option("--config", "-c", help="The settings; without, content only.")
 ]
 Number = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="As `list` shows it.")]
-DEFAULT_CONFIG = Path("triage.toml")
 
 
-class Format(StrEnum):
-    """How `classify` answers."""
+class StatusFormat(StrEnum):
+    """How `status` answers."""
 
     TEXT = "text"
-    JSONL = "jsonl"
+    JSON = "json"
 
 
 def main() -> None:
@@ -150,14 +154,26 @@ def _mails(paths: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
 def diff(
     old_rules: Annotated[Path, typer.Argument(help="A whole catalog, such as a copy of rules/.")],
     new_rules: Annotated[Path, typer.Argument(help="Another one.")],
-    paths: Paths,
+    paths: MaybePaths = None,
     config: MaybeConfig = None,
     format: Annotated[Format, typer.Option()] = Format.TEXT,  # noqa: A002 - the option's name
+    *,
+    of_store: Annotated[
+        bool, typer.Option("--kept", help="Also the mails that the store keeps.")
+    ] = False,
 ) -> None:
     """Show for which mails a change of the catalog changes verdict, findings or actions."""
+    settings = load(config) if config else None
+    if of_store and settings is None:
+        _fail("--kept needs --config, which names the store")
+    if not paths and not of_store:
+        _fail("mails are needed: paths, or --kept")
     old, new = (read_catalog([rules], with_shipped=False) for rules in (old_rules, new_rules))
-    compared = Diff(old, new, load(config) if config else None)
-    for line in compared.lines(_mails(paths), as_json=format is Format.JSONL):
+    compared = Diff(old, new, settings)
+    named: Iterable[Named] = chain(
+        _mails(paths or ()), kept(settings) if settings and of_store else ()
+    )
+    for line in compared.lines(named, as_json=format is Format.JSONL):
         _say(line)
     typer.echo(compared.summary(), err=format is Format.JSONL)
 
@@ -229,16 +245,20 @@ def digest(
 def status(
     config: Config = DEFAULT_CONFIG,
     *,
-    check: Annotated[bool, typer.Option(help="Exit status 1 if something stands still.")] = False,
+    check: Annotated[bool, typer.Option(help="Exit status 1 if something is not well.")] = False,
+    format: Annotated[StatusFormat, typer.Option()] = StatusFormat.TEXT,  # noqa: A002 - as above
 ) -> None:
-    """Mailboxes, incidents, outbox, budgets."""
+    """Mailboxes, incidents, outbox, budgets, and what is not well."""
     settings = load(config)
     with closing(open_store(settings.store.url)) as store:
-        lines, faults = health(settings, store, store.now())
-    _say(*lines)
-    for fault in faults:
-        print(f"triage: {fault}", file=sys.stderr)  # noqa: T201
-    sys.exit(1 if check and faults else 0)
+        found = look(settings, store, store.now())
+    if format is StatusFormat.JSON:
+        _say(as_json(found, settings))
+    else:
+        _say(*as_text(found, settings))
+    for symptom in found.health.symptoms:
+        print(f"triage: {symptom}", file=sys.stderr)  # noqa: T201
+    sys.exit(1 if check and found.health.symptoms else 0)
 
 
 @outbox_app.command("list")
@@ -322,6 +342,8 @@ def quarantine_show(row: Number, config: Config = DEFAULT_CONFIG) -> None:
         found = unit.quarantined(row)
     if not found:
         _fail(f"there is no mail {row} in quarantine; see triage quarantine list")
+    if not found[0].octets:
+        _fail(f"mail {row} was released, and erased when [store] retention was over")
     sys.stdout.buffer.write(found[0].octets)
 
 

@@ -10,7 +10,7 @@ from itertools import tee
 from typing import Any
 
 from triage.catalog.load import Catalog
-from triage.classify import lines
+from triage.classify import Named, lines
 from triage.settings import Settings
 
 _COMPARED = ("verdict", "kind", "findings", "facts", "authenticity", "tenant")
@@ -29,7 +29,7 @@ class Diff:
     """How many mails each key of `classify` differs in."""
     changed: int = 0
 
-    def lines(self, named: Iterable[tuple[str, bytes | None]], *, as_json: bool) -> Iterator[str]:
+    def lines(self, named: Iterable[Named], *, as_json: bool) -> Iterator[str]:
         """A line for each mail that is judged otherwise, in order."""
         first, second = tee(named)
         judged = zip(

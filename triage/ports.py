@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from triage.incident.incident import History, Incident
 from triage.mail.message import RawMail
 from triage.rows import (
     AfterDue,
+    KeptMail,
     MailboxRow,
     MailRow,
     NewOutbox,
@@ -22,6 +23,7 @@ from triage.rows import (
     OutboxState,
     PendingResponse,
     QuarantineRow,
+    Tally,
     Undeliverable,
     Way,
 )
@@ -193,6 +195,21 @@ class Unit(Protocol):
     def after_due(self, mailbox: str, folder: str, uidvalidity: int) -> Sequence[AfterDue]: ...
     def after_done(self, mail_ids: Sequence[int]) -> None: ...
 
+    def keep(self, mail_id: int, octets: bytes, at: datetime, *, truncated: bool) -> None:
+        """Keep the octets of a mail that was added in this unit."""
+
+    def kept(self, after: int, since: datetime, limit: int, most_octets: int) -> Sequence[KeptMail]:
+        """The next mails above the id `after` that were seen since then, by id.
+
+        At most `limit`, and no more once they have so many octets together.
+        """
+
+    def erase_kept(self, before: datetime, limit: int) -> int:
+        """Erase octets kept before then, and of what left quarantine before then.
+
+        At most `limit` of each; answers how many.
+        """
+
     # incidents
     def open_incident(self, fingerprint: str) -> Incident | None: ...
     def incident(self, incident_id: int) -> Incident: ...
@@ -247,6 +264,9 @@ class Unit(Protocol):
     def responded(self, pending_ids: Sequence[int], at: datetime) -> None:
         """Remove them; the recipient's history now has one more response and all records."""
 
+    def told(self, incident_id: int, recipient: str, at: datetime) -> None:
+        """The recipient heard all of it, the last time at `at`, from a store that is lost."""
+
     def drop_pending(self, pending_ids: Sequence[int]) -> None: ...
 
     # outbox
@@ -268,12 +288,20 @@ class Unit(Protocol):
         """Dead or dropped rows become pending again; False for any other."""
 
     def drop(self, row_id: int) -> bool: ...
+    def drop_unsent(self, error: str) -> Sequence[OutboxRow]:
+        """Send nothing of what waits or is being sent, for this reason; answers those rows."""
+
     def held(self) -> str | None:
         """The reason of the hold, None when sending is allowed."""
 
     def hold(self, reason: str | None) -> None: ...
 
     # the rest
+    def tally(self) -> Tally: ...
+    def switch(self, name: str) -> str | None:
+        """What a switch says, such as that the store was restored; None when it is off."""
+
+    def set_switch(self, name: str, words: str | None) -> None: ...
     def quarantine(
         self, raw: RawMail, subject: str, reason: str, detail: str, at: datetime
     ) -> int: ...
@@ -300,11 +328,18 @@ class Store(Protocol):
     def give_back(self, name: str) -> None:
         """End a lease of this process before its time."""
 
-    def claim(self, limit: int, lease_seconds: float, way: Way = Way.MAIL) -> Sequence[OutboxRow]:
+    def claim(
+        self,
+        limit: int,
+        lease_seconds: float,
+        way: Way = Way.MAIL,
+        rates: Sequence[tuple[int, timedelta]] = (),
+    ) -> Sequence[OutboxRow]:
         """Due pending rows, and sending ones whose lease ran out, now `sending` and ours.
 
         Of a process that no longer lives, at once. No mail is claimed while sending is held.
-        Counts an attempt. Own commit.
+        Counts an attempt. Own commit. No more than the rates allow: so many that were sent or are
+        being sent, by all processes, within so long.
         """
 
     def mark_sent(self, row_id: int) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -34,6 +35,17 @@ class MailRow:
     classifier_version: str
     after: str
     """What is due in the mailbox: `none`, `flag` or `move:FOLDER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMail:
+    """A notification whose octets are kept, with what was decided about it."""
+
+    mail_id: int
+    row: MailRow
+    octets: bytes
+    truncated: bool
+    """As in RawMail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +131,32 @@ class OutboxRow:
     sent_at: datetime | None
     error: str
     way: Way
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """How sending stands on one way. What was sent is not counted: that grows with history."""
+
+    pending: int = 0
+    """Those that are just being sent included."""
+    dead: int = 0
+    put_off_since: datetime | None = None
+    """When the oldest of those was queued that failed before and still wait."""
+    error: str = ""
+    """Why that one failed the last time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How much there is of what needs somebody, at a cost that does not grow with history."""
+
+    ways: Mapping[Way, WayOut]
+    incidents: int
+    """Open ones."""
+    responses: int
+    """That wait for their time."""
+    quarantined: int
+    """Mails for a person, not released."""
 
 
 @dataclass(frozen=True, slots=True)

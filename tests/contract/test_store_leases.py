@@ -25,6 +25,12 @@ def other(store_url: str) -> Iterator[SqlStore]:
     opened.close()
 
 
+def write_fenced(store: SqlStore, token: int) -> None:
+    with store.unit() as unit:
+        unit.enqueue(message("too late"), datetime.now(UTC))
+        unit.fenced("mailbox:a", token)
+
+
 def test_one_process_has_a_lease_until_it_gives_it_back(store: SqlStore, other: SqlStore) -> None:
     first = store.lease("mailbox:a", LONG)
     assert first is not None
@@ -68,9 +74,8 @@ def test_what_a_process_writes_after_it_lost_its_lease_is_undone(
         unit.enqueue(message("in time"), datetime.now(UTC))
     time.sleep(SHORT)
     other.lease("mailbox:a", LONG)
-    with pytest.raises(LeaseLost), store.unit() as unit:
-        unit.enqueue(message("too late"), datetime.now(UTC))
-        unit.fenced("mailbox:a", token)
+    with pytest.raises(LeaseLost):
+        write_fenced(store, token)
     with store.unit() as unit:
         assert [row.key for row in unit.outbox()] == ["in time"]
 

@@ -109,6 +109,11 @@ class Dovecot:
                 self._process.wait()
             self._process = None
 
+    def freeze(self, number: signal.Signals) -> None:
+        """SIGSTOP: it keeps its connections and says nothing any more, until SIGCONT."""
+        if self._process is not None:
+            os.killpg(self._process.pid, number)
+
     def log(self) -> str:
         """What it wrote."""
         files = (self.folder / "stderr", self.folder / "log")

@@ -24,6 +24,9 @@ from triage.mail.limits import DEFAULT, Limits
 from triage.mail.message import RawMail
 from triage.ports import FolderState, MailboxError, Stop
 
+TIMEOUT_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 50.0
+"""A lost push, or a line that died without a word in IDLE, costs no more than this."""
 _LOGOUT_SECONDS = 3.0
 _PASSING_CODES = ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]")
 """Reasons for which a server refuses now and perhaps not later (RFC 5530)."""
@@ -57,7 +60,7 @@ class ImapMailbox:
         ca_file: str | None = None,
         idle: bool = True,
         poll_seconds: float = 60.0,
-        timeout: float = 60.0,
+        timeout: float = TIMEOUT_SECONDS,
     ) -> None:
         require_private(host, tls)
         self.name = name
@@ -67,10 +70,10 @@ class ImapMailbox:
         self._literal_octets = max(limits.mail_octets + 1, limits.prefix_octets)
         self._ssl_context, self._ca_file = ssl_context, ca_file
         self._idle_wanted = idle
-        # A lost push, or a line that died without a word, costs at most a minute.
-        self._wait_seconds = min(poll_seconds, 60.0)
+        self._wait_seconds = min(poll_seconds, LONGEST_WAIT_SECONDS)
         self._timeout = timeout
         self._client: Client | None = None
+        self._lost = f"mailbox {name}: not connected"
         self._capabilities: frozenset[bytes] = frozenset()
         self._state = FolderState(folder, 0, 0)
         self._kept_flags: frozenset[str] | None = None
@@ -184,7 +187,7 @@ class ImapMailbox:
     def _ready(self, octets: int = 0) -> Client:
         """The client, with time for one command that answers so many octets."""
         if self._client is None:
-            raise MailboxError(f"mailbox {self.name}: not connected")
+            raise MailboxError(self._lost)
         self._client.wire.allow(octets)
         return self._client
 
@@ -231,6 +234,7 @@ class ImapMailbox:
                     raise
                 except imaplib.IMAP4.error:
                     made = self._make(target)
+                    self._ready().noop()  # the server may now say what was expunged
                     left = self._ready().search(["UID", ",".join(map(str, some))])
                     if not made and len(left) == len(some):
                         raise
@@ -298,6 +302,7 @@ class ImapMailbox:
             self._drop()
             text, lasting = self._explained(error, bye, permanent=permanent)
             message = f"mailbox {self.name}: {what}: {text}"
+            self._lost = message  # what is asked of a lost connection fails for the same reason
             raise MailboxError(message, permanent=lasting) from error
 
     def _explained(self, error: Exception, bye: bytes, *, permanent: bool) -> tuple[str, bool]:

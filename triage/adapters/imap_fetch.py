@@ -22,6 +22,8 @@ _BATCH_OCTETS = 16_777_216
 _FETCH_OCTETS = 33_554_432
 """When one fetch has so much, it is enough."""
 _REFUSALS = 3
+_BREAKS = 10
+"""So often the line may break at one mail in a row, before it is that mail's fault."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -36,6 +38,7 @@ class _Announced:
     uid: int
     internal_date: datetime
     size: int
+    flags: frozenset[str] = frozenset()
 
 
 class MailFetch:
@@ -46,6 +49,9 @@ class MailFetch:
         self._limits = limits
         self._ready = ready
         self._refusals: dict[tuple[int, int], int] = {}
+        self._breaks: dict[tuple[int, int], int] = {}
+        self._asked: frozenset[int] = frozenset()
+        """UIDs whose octets were asked for last, while there is no answer."""
         self._found: list[int] = []
         self._found_by: tuple[int, int, datetime | None] = (0, 0, None)
         """UIDVALIDITY, `after` and `since` of the search that gave `_found`."""
@@ -111,14 +117,15 @@ class MailFetch:
         announced = []
         for at in range(0, len(uids), UIDS_PER_COMMAND):
             some = uids[at : at + UIDS_PER_COMMAND]
-            answer = self._ready(0).fetch(some, ["RFC822.SIZE", "INTERNALDATE"])
+            answer = self._ready(0).fetch(some, ["RFC822.SIZE", "INTERNALDATE", "FLAGS"])
             for uid in some:
                 if uid not in answer:
                     continue
                 date = _utc(answer[uid].get(b"INTERNALDATE"))
                 if since is None or date is None or date.date() >= since.astimezone(UTC).date():
                     size = answer[uid].get(b"RFC822.SIZE", 0)
-                    announced.append(_Announced(uid, date or _EPOCH, size))
+                    flags = answer[uid].get(b"FLAGS", ())
+                    announced.append(_Announced(uid, date or _EPOCH, size, _flags(flags)))
         return announced
 
     def _mails(self, batch: Sequence[_Announced], state: FolderState) -> Iterator[RawMail]:
@@ -128,15 +135,18 @@ class MailFetch:
         """
         most, prefix = self._limits.mail_octets, self._limits.prefix_octets
         ask = max(_ask(mail.size, self._limits) for mail in batch)
+        uids = [mail.uid for mail in batch]
         try:
-            answer = self._octets([mail.uid for mail in batch], ask)
+            # Where the line broke before, each is asked for alone, to see at which one.
+            answer = self._octets(uids, ask) if self._asked.isdisjoint(uids) else {}
         except imaplib.IMAP4.abort:
             raise
         except imaplib.IMAP4.error:
             answer = {}  # one that is gone or broken spoils the answer for all (RFC 2180, 4.1)
         for mail in batch:
             octets = answer.get(mail.uid)
-            if octets is None or (len(octets) == ask and mail.size <= most):
+            nothing = not octets and mail.size > 0  # NIL, as of one that was just expunged
+            if octets is None or nothing or (len(octets) == ask and mail.size <= most):
                 octets = self._single(mail, state)
             if octets is None:
                 continue
@@ -149,28 +159,37 @@ class MailFetch:
                 internal_date=mail.internal_date,
                 octets=octets[:prefix] if cut else octets,
                 truncated=cut or (not octets and mail.size > 0),
+                flags=mail.flags,
             )
 
     def _single(self, mail: _Announced, state: FolderState) -> bytes | None:
         """One mail that did not come with the others, or is larger than was announced.
 
-        None when it is gone; empty when the server has refused it three times.
+        None when it is gone; empty when the server has refused it three times, or when the line
+        broke at it ten times in a row, although all that is asked before it was answered.
         """
         most, said = self._limits.mail_octets, "no text in the answer"
+        key = (state.uidvalidity, mail.uid)
+        broken = self._breaks.pop(key, 0)
+        if broken == _BREAKS:
+            return b""
+        self._breaks[key] = broken + 1  # unless there is an answer
         try:
             answer = self._octets(
                 [mail.uid], most + 1 if mail.size <= most else self._limits.prefix_octets
             )
-            if mail.uid in answer:
-                return answer[mail.uid]
+            octets = answer.get(mail.uid)
+            if octets or (octets is not None and mail.size == 0):
+                del self._breaks[key]
+                return octets
         except imaplib.IMAP4.abort:
             raise
         except imaplib.IMAP4.error as error:
             said = str(error)
+        del self._breaks[key]
         self._ready(0).noop()  # the server may now say what was expunged
         if mail.uid not in self._ready(0).search(["UID", str(mail.uid)]):
             return None
-        key = (state.uidvalidity, mail.uid)
         self._refusals[key] = self._refusals.get(key, 0) + 1
         if self._refusals[key] < _REFUSALS:
             raise MailRefusedError(f"the mail with UID {mail.uid} is not given: {said}")
@@ -179,7 +198,15 @@ class MailFetch:
 
     def _octets(self, uids: Sequence[int], ask: int) -> dict[int, bytes]:
         """The first `ask` octets of each that the server gives. Marks none as seen."""
-        answer = self._ready(ask * len(uids)).fetch(uids, [f"BODY.PEEK[]<0.{ask}>"])
+        client, self._asked = self._ready(ask * len(uids)), frozenset(uids)
+        try:
+            answer = client.fetch(uids, [f"BODY.PEEK[]<0.{ask}>"])
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error:
+            self._asked = frozenset()
+            raise
+        self._asked = frozenset()
         key = b"BODY[]<0>"
         return {uid: _bytes(parts[key]) for uid, parts in answer.items() if key in parts}
 
@@ -216,6 +243,13 @@ def _utc(date: object) -> datetime | None:
         return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _flags(flags: object) -> frozenset[str]:
+    """In lower case (RFC 9051, 2.3.2); none when the server wrote nonsense."""
+    if not isinstance(flags, tuple):
+        return frozenset()
+    return frozenset(one.decode("latin-1").lower() for one in flags if isinstance(one, bytes))
 
 
 def _bytes(value: object) -> bytes:

@@ -19,7 +19,7 @@ _CONNECT_SECONDS = 10.0
 _OCTETS_PER_SECOND = 32_768
 """The slowest line that is waited for."""
 _BUFFER_OCTETS = 65_536
-_DONE_SECONDS = 10.0
+DONE_SECONDS = 10.0
 _STOP_SECONDS = 0.5
 """How often a wait looks whether to stop."""
 _LINE_OCTETS = 16_777_216
@@ -130,7 +130,7 @@ class Wire(imaplib.IMAP4):
         False when the server refuses. IMAPClient's own `idle_check` misses an EXISTS that comes
         together with the continuation, and spins at the end of the stream.
         """
-        self.allow(seconds=_DONE_SECONDS)
+        self.allow(seconds=DONE_SECONDS)
         tag = self._command("IDLE")
         while self._get_response() is not None:  # None is the continuation
             if self.tagged_commands[tag]:
@@ -140,7 +140,7 @@ class Wire(imaplib.IMAP4):
         while not stop.is_set() and not self._waiting() and (left := ends - time.monotonic()) > 0:
             if self._poll(min(left, _STOP_SECONDS)):
                 break
-        self.allow(seconds=_DONE_SECONDS)
+        self.allow(seconds=DONE_SECONDS)
         self.send(b"DONE\r\n")
         kind, said = self._command_complete("IDLE", tag)
         if kind != "OK":

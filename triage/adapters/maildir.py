@@ -238,6 +238,7 @@ class _FileMailbox(ABC):
             internal_date=date,
             octets=octets[: self._limits.prefix_octets] if cut else octets,
             truncated=cut,
+            flags=_flags(self._files[uid].path.name),
         )
 
     def _octets(self, uid: int, most: int) -> bytes:
@@ -324,6 +325,12 @@ def _files(folder: Path) -> Iterator[_File]:
                 with suppress(FileNotFoundError):
                     modified = entry.stat(follow_symlinks=False).st_mtime_ns
                     yield _File(Path(entry.path), modified)
+
+
+def _flags(name: str) -> frozenset[str]:
+    """Those that a Maildir keeps in the file's name; there are no keywords among them."""
+    letters = name.partition(":2,")[2]
+    return frozenset(flag for flag, letter in _FLAG_LETTERS.items() if letter in letters)
 
 
 def _lasting(name: str) -> str:

@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
 
 import httpx
 
-from triage.adapters.connection import Password, is_loopback, printable
+from triage.adapters.connection import Password, printable
+from triage.adapters.web import FAULTS, post, require_https
 
-_ANSWER_OCTETS = 65_536
 _SECONDS = 20.0
 _EARLY = 60.0
 """How long before its end a token is replaced, in seconds."""
@@ -70,9 +69,7 @@ class TokenSource:
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        url = urlsplit(settings.token_url)
-        if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
-            raise ValueError(f"token_url must be https: {settings.token_url}")
+        require_https(settings.token_url, "token_url")
         self._settings = settings
         self._transport = transport
         self._clock = clock
@@ -104,7 +101,7 @@ class TokenSource:
         url = self._settings.token_url
         try:
             status, body = self._post()
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except FAULTS as error:
             raise OAuthError(
                 f"no token from {url}: {self._clean(str(error) or type(error).__name__)}; "
                 "check `token_url`, the network and the server's certificate"
@@ -125,27 +122,13 @@ class TokenSource:
         )
 
     def _post(self) -> tuple[int, bytes]:
-        """One request; the answer is bounded in octets and time. Redirects are not followed."""
-        ends = time.monotonic() + _SECONDS
-        with (
-            httpx.Client(transport=self._transport, timeout=_SECONDS / 2) as client,
-            client.stream(
-                "POST",
-                self._settings.token_url,
-                data=self._form(),
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            ) as response,
-        ):
-            if "Content-Encoding" in response.headers:
-                raise ValueError("the answer is packed, which could make a small one large")
-            body = b""
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > _ANSWER_OCTETS:
-                    raise ValueError(f"the answer is over {_ANSWER_OCTETS} octets")
-                if time.monotonic() > ends:
-                    raise ValueError(f"the answer took over {_SECONDS:.0f} seconds")
-            return response.status_code, body
+        return post(
+            self._settings.token_url,
+            seconds=_SECONDS,
+            headers={"Accept": "application/json"},
+            form=self._form(),
+            transport=self._transport,
+        )
 
     def _form(self) -> dict[str, str]:
         settings = self._settings

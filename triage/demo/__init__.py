@@ -85,7 +85,9 @@ def _settings(place: Path, imap_port: int, smtp_port: int) -> Settings:
     """The world of the fixtures, on the servers of the demo."""
     (place / "password").write_text("demo", encoding="utf-8")
     text = fixture_settings(imap_port, smtp_port, "demo", f'group_wait = "{_GROUP_WAIT}"\n')
-    (place / "triage.toml").write_text(text + '[log]\nlevel = "error"\n', encoding="utf-8")
+    (place / "triage.toml").write_text(
+        text + '[http]\nlisten = "off"\n[log]\nlevel = "error"\n', encoding="utf-8"
+    )
     return load(place / "triage.toml")
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from triage.adapters.metrics import NOT_SENT, SENT
 from triage.catalog.load import Catalog
 from triage.ports import (
     Clock,
@@ -32,15 +33,20 @@ from triage.rows import (
     NewOutbox,
     OutboxRow,
     PendingResponse,
+    Way,
 )
 from triage.service.causes import cause_of_mail, ticket_of_incident
+from triage.service.restored import RESTORED
 from triage.service.trouble import trouble
 from triage.settings import Settings
+from triage.settings.types import Rate
 
 CLAIMS = 1
 """At a time, so that no lease runs out while others are being sent."""
 LEASE_SECONDS = 900.0
 """Longer than the longest that one delivery may take (RFC 5321, 4.5.3.2)."""
+FAILING_FOR = timedelta(seconds=30)
+"""When a round in which messages fail has lasted so long, it ends."""
 GIVE_UP_AFTER = timedelta(days=5)
 FEWEST_ATTEMPTS = 10
 """A message that was held for days, or is sent again by hand, has its tries all the same."""
@@ -61,12 +67,17 @@ class Dispatcher:
         store: Store,
         sender: Sender,
         clock: Clock,
+        way: Way = Way.MAIL,
     ) -> None:
         """All that a message needs: words, facts, and a way out."""
         self._settings, self._catalog, self._templates = settings, catalog, templates
-        self._store, self._sender, self._clock = store, sender, clock
+        self._store, self._sender, self._clock, self._way = store, sender, clock, way
         self._tenants = settings.all_tenants()
         self._domain = settings.smtp.from_address.rpartition("@")[2]
+        self._restored = ""
+        self._rates = [(rate.count, rate.per) for rate in _rates(settings, way)]
+        self._unmarked: OutboxRow | None = None
+        """Accepted, and the store does not know it yet."""
         self._log = structlog.get_logger()
 
     def respond(self, due_before: datetime) -> int:
@@ -76,6 +87,7 @@ class Dispatcher:
         """
         horizon = due_before + self._settings.policy.group_wait
         with self._store.unit() as unit:
+            self._restored = unit.switch(RESTORED) or ""
             waiting = sorted(unit.pending(horizon), key=_group)
         queued = 0
         for _, members in groupby(waiting, key=_group):
@@ -88,6 +100,7 @@ class Dispatcher:
         """Render a group and queue it, in one transaction; answers how many mails."""
         now = self._clock.now()
         with self._store.unit() as unit:
+            unit.exclusive("budgets")
             # As it is now: records may have come since it was found to be due.
             group = unit.pending(ids=ids)
             if not group:
@@ -149,10 +162,13 @@ class Dispatcher:
     def _ids(self, group: Sequence[PendingResponse], to: str) -> tuple[str, tuple[str, ...]]:
         """Message-ID and References of a mail about the group."""
         key = " ".join(f"{p.incident.fingerprint}:{p.incident.episode}" for p in group)
+        # What was sent since a backup is not known after it is restored, and no mail may have
+        # the id of another: servers drop it as a copy.
+        unique = f"{key} {self._restored}" if self._restored else key
         sequence = sum(one.history.responses for one in group)
-        thread = [message_id(to, key, 0, self._domain)] if sequence else []
+        thread = [message_id(to, one, 0, self._domain) for one in (key, unique) if sequence]
         answered = [str(p.incident.detail["answers"]) for p in group if _answers(p)][:1]
-        own_id = message_id(to, key, sequence, self._domain)
+        own_id = message_id(to, unique, sequence, self._domain)
         return own_id, tuple(dict.fromkeys(thread + answered))
 
     def _reply(self, group: Sequence[PendingResponse]) -> OutboundMessage:
@@ -225,12 +241,20 @@ class Dispatcher:
     def send(self, stop: Stop | None = None) -> int:
         """Hand over what is due; answers how many were accepted.
 
-        A claim is finished before the next is taken, so that a stop loses nothing.
+        A claim is finished before the next is taken, so that a stop loses nothing. When messages
+        fail slowly, those that are left are for the next round: the caller has other work, too.
+        Raises StoreError.
         """
-        accepted = 0
-        while not (stop and stop.is_set()) and (rows := self._store.claim(CLAIMS, LEASE_SECONDS)):
-            for row in rows:
-                accepted += self._send(row)
+        accepted, began = 0, self._clock.now()
+        self._mark_sent()
+        while not (stop and stop.is_set()):
+            rows = self._store.claim(CLAIMS, LEASE_SECONDS, self._way, self._rates)
+            if not rows:
+                break
+            good = [self._send(row) for row in rows]
+            accepted += sum(good)
+            if not all(good) and self._clock.now() - began > FAILING_FOR:
+                break
         return accepted
 
     def _send(self, row: OutboxRow) -> bool:
@@ -239,20 +263,30 @@ class Dispatcher:
         except SendError as error:
             self._failed(row, error)
             return False
-        self._mark_sent(row)
+        self._unmarked = row
+        self._mark_sent()
+        SENT.labels(self._way).inc()
         self._log.info("sent", outbox=row.id, audience=row.audience, attempts=row.attempts)
         return True
 
-    def _mark_sent(self, row: OutboxRow) -> None:
-        """Until it is durable that it was accepted: otherwise it would be sent again."""
+    def _mark_sent(self) -> None:
+        """Make durable that a message was accepted, before anything else is sent.
+
+        It would be sent again otherwise, so what the store does not take now is tried again
+        first in the next round. Raises StoreError.
+        """
+        if self._unmarked is None:
+            return
         for pause in (*_STORE_PAUSES, None):
             try:
-                return self._store.mark_sent(row.id)
+                self._store.mark_sent(self._unmarked.id)
             except StoreError:
                 if pause is None:
                     raise
                 time.sleep(pause)
-        return None
+            else:
+                break
+        self._unmarked = None
 
     def _failed(self, row: OutboxRow, error: SendError) -> None:
         now = self._clock.now()
@@ -261,17 +295,28 @@ class Dispatcher:
         too_late = retry_at > row.created_at + GIVE_UP_AFTER and row.attempts >= FEWEST_ATTEMPTS
         given_up = error.fault is Fault.PERMANENT or too_late
         self._store.mark_failed(row.id, str(error), None if given_up else retry_at)
+        NOT_SENT.labels(self._way, error.fault).inc()
         self._log.warning(
             "not_sent", outbox=row.id, fault=str(error.fault), dead=given_up, error=str(error)
         )
-        if given_up and row.audience != Audience.OWN:
+        # A mail about our own troubles raises no other, nor does an alarm raise alarms.
+        is_alarm = self._way is Way.ALARM
+        if given_up and (is_alarm or row.audience != Audience.OWN):
             with self._store.unit() as unit:
                 words = (
                     f"Message {row.id} ({row.subject}) could not be delivered: {error}\n\n"
                     f"See it: triage outbox show {row.id}\n"
                     f"Send it again: triage outbox retry {row.id}"
                 )
-                trouble(unit, self._settings, "dead letters", "Mail not delivered", words, now)
+                key = "dead alarms" if is_alarm else "dead letters"
+                title = "Alarm not delivered" if is_alarm else "Mail not delivered"
+                trouble(unit, self._settings, key, title, words, now, second_way=not is_alarm)
+
+
+def _rates(settings: Settings, way: Way) -> Sequence[Rate]:
+    if way is Way.MAIL:
+        return settings.smtp.rate
+    return settings.alarm.smtp.rate if settings.alarm and settings.alarm.smtp else ()
 
 
 def _group(pending: PendingResponse) -> tuple[str, str, str, int]:

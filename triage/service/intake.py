@@ -28,15 +28,16 @@ from triage.ports import (
 )
 from triage.rows import MailboxRow
 from triage.service.leases import Leases, lease_of
-from triage.service.record import Recorder
+from triage.service.record import KEYWORD, Recorder
+from triage.service.reread import Rereading
 from triage.settings import MailboxSection
 
 BATCH = 50
 ATTEMPTS = 3
 """A mail that takes its worker with it is met so often, then quarantined."""
-KEYWORD = "$Triaged"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BACKOFF_SECONDS = (1, 2, 5, 10, 30, 60)
+BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Between tries, at most; the first is short: most lines that break are there again at once."""
 
 
 @dataclass(slots=True)
@@ -66,11 +67,14 @@ class Intake:
         clock: Clock,
         leases: Leases,
         wake: Event,
+        reread: Rereading,
+        backoff: Sequence[float] = BACKOFF_SECONDS,
     ) -> None:
         """`wake` is set when a response may have become due."""
         self._mailbox, self._section, self._store = mailbox, section, store
         self._pool, self._recorder, self._clock = pool, recorder, clock
         self._leases, self._wake, self._token = leases, wake, 0
+        self._reread, self._backoff = reread, backoff
         self._in_flight: dict[int, RawMail] = {}
         """Attempted, and not recorded: if we get here again, it was not their fault."""
         self._log = structlog.get_logger().bind(mailbox=mailbox.name)
@@ -97,7 +101,7 @@ class Intake:
             finally:
                 self._leases.give_back(self._mailbox.name)
             if not stop.is_set():
-                longest = _BACKOFF_SECONDS[min(max(failures, 0), len(_BACKOFF_SECONDS) - 1)]
+                longest = self._backoff[min(max(failures, 0), len(self._backoff) - 1)]
                 failures += 1
                 stop.wait(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         self._mailbox.close()
@@ -108,8 +112,8 @@ class Intake:
             if not self._take():
                 self._log.info("watched_elsewhere")
                 return True
-            row = self._begin(self._mailbox.connect())
-            for following in self._batches(row, Event()):
+            row = self._open(stop := Event())
+            for following in self._batches(row, stop):
                 row = following
             self._progress(row)
             return self._file(row)
@@ -135,20 +139,25 @@ class Intake:
 
     def _session(self, stop: Stop) -> Iterator[None]:
         """One connection, until it fails or `stop` is set; an item for each finished round."""
-        row = self._begin(self._mailbox.connect())
+        row = self._open(stop)
         self._log.info("mailbox_open", folder=row.folder, cursor=row.cursor)
         while not stop.is_set():
             for following in self._batches(row, stop):
                 row = following
                 yield
             row = self._progress(row)
-            self._file(row)
-            yield
+            if self._file(row):
+                yield
             self._mailbox.wait(self._section.poll.total_seconds(), stop)
             state = self._mailbox.refresh()
             if state.uidvalidity != row.uidvalidity:
                 row = self._begin(state)
             row = replace(row, uidnext=state.uidnext)
+
+    def _open(self, stop: Stop) -> MailboxRow:
+        row = self._begin(self._mailbox.connect())
+        self._reread(self._unit, stop)
+        return row
 
     def _begin(self, state: FolderState) -> MailboxRow:
         """Where reading goes on: behind the cursor, or at the start that the settings say."""
@@ -203,7 +212,7 @@ class Intake:
                 following = None if stop.is_set() else self._fetch(row)
             except MailboxError:
                 if begun is not None:
-                    self._finish(begun)
+                    yield self._finish(begun)
                 raise
             if begun is not None:
                 yield self._finish(begun)

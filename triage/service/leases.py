@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from math import ceil
-from threading import Event, Lock
+from threading import Lock
 
 import structlog
 
@@ -39,7 +39,7 @@ class Leases:
         living = self._store.renew(self._seconds)
         self._share = ceil(self._mailboxes / max(living, 1))
 
-    def keep_beating(self, stop: Event) -> None:
+    def keep_beating(self, stop: Stop) -> None:
         """Until `stop`; without the store, leases run out, and others may take them."""
         while not stop.wait(self.pause):
             try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 import structlog.tracebacks
@@ -13,6 +14,18 @@ import structlog.tracebacks
 from triage.settings.sections import LogSection
 
 _ADDRESS = re.compile(r"[^\s<>,;:\"'\\]{1,64}@[^\s<>,;:\"'\\]{1,255}")
+
+
+class _StandardError:
+    """Standard error, which may lie on a disk that is full: then lines are lost, and no more."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def _without_addresses(_logger: object, _name: str, line: Any) -> str:
@@ -37,6 +50,6 @@ def configure_log(section: LogSection) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             getattr(logging, section.level.upper())
         ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _StandardError())),
         cache_logger_on_first_use=False,
     )

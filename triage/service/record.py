@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from triage.adapters.metrics import MAILS
 from triage.catalog.rule import Severity
 from triage.catalog.verdict import Outcome
 from triage.incident.detail import Detail, detail
@@ -14,13 +15,16 @@ from triage.incident.fingerprint import fingerprint, masked
 from triage.incident.incident import Action, Case, Decision, Incident, Reason
 from triage.incident.policy import Policy, decide, repeat, repeat_interval
 from triage.mail.message import OWN_PREFIX, Kind, RawMail
-from triage.pipeline import Reading
+from triage.pipeline import Found, Reading
 from triage.ports import Clock, Unit
 from triage.response.message import Audience
 from triage.rows import MailRow
+from triage.service.restored import restored_at
 from triage.service.trouble import SUPPORT
 from triage.settings import MailboxSection, Settings
 
+KEYWORD = "$Triaged"
+"""On every mail that was filed after its verdict was recorded."""
 _SENT = {Reason.FIRST_IN_INCIDENT, Reason.REPEAT_DUE}
 UNREACHABLE_FOR = timedelta(days=30)
 """A delivery report is believed so long; then the contact is tried again."""
@@ -34,11 +38,25 @@ class Recorder:
         self._settings, self._policy, self._clock, self._version = settings, policy, clock, version
         self._log = structlog.get_logger()
 
-    def record(self, unit: Unit, raw: RawMail, reading: Reading, section: MailboxSection) -> None:
-        """All that follows from the mail, without effects outside the store."""
+    def record(
+        self,
+        unit: Unit,
+        raw: RawMail,
+        reading: Reading,
+        section: MailboxSection,
+        *,
+        handled: bool = False,
+    ) -> None:
+        """All that follows from the mail, without effects outside the store.
+
+        A mail with our keyword, or `handled`, which this store does not know, was answered by a
+        Triage whose store is lost: it is counted, and its recipients have heard of it.
+        """
         if unit.has_mail(raw.mailbox, raw.folder, raw.uidvalidity, raw.uid):
             return
         now = self._clock.now()
+        # The same mail may be in another mailbox, which another process watches.
+        unit.exclusive(f"mail {reading.content_sha256}")
         seen = unit.seen(reading.octets_sha256, reading.content_sha256)
         row = self._row(raw, reading, section, now)
         mail_id = unit.add_mail(row)
@@ -46,11 +64,15 @@ class Recorder:
         if seen:
             reason = str(Reason.NOTHING_NEW if reading.judged else reading.reason)
         elif reading.judged:
-            reason, actions = self._cases(unit, mail_id, raw, reading, now)
+            handled = handled or self._was_handled(unit, raw)
+            reason, actions = self._cases(unit, mail_id, raw, reading, now, handled=handled)
+            if self._settings.store.retention:
+                unit.keep(mail_id, raw.octets, now, truncated=raw.truncated)
         else:
             reason = reading.reason
             self._not_judged(unit, raw, reading, now)
         unit.decided(mail_id, reason, actions)
+        MAILS.labels(row.verdict).inc()
         self._log.info(
             "mail",
             mailbox=raw.mailbox,
@@ -66,12 +88,21 @@ class Recorder:
             **self._addresses(reading),
         )
 
+    def _was_handled(self, unit: Unit, raw: RawMail) -> bool:
+        """Whether a Triage whose store is lost has acted on it. In shadow nothing acts."""
+        if self._settings.policy.shadow:
+            return False
+        if KEYWORD.lower() in raw.flags:
+            return True
+        # Some mailboxes keep no keywords. Of what came before the store was restored, a flag
+        # is enough: not to answer does less harm than to answer twice.
+        restored = restored_at(unit) if r"\flagged" in raw.flags else None
+        return restored is not None and raw.internal_date < restored
+
     def _row(
         self, raw: RawMail, reading: Reading, section: MailboxSection, now: datetime
     ) -> MailRow:
-        rules = (case.finding.rule for case in reading.cases if case.finding)
-        tenants = (case.authentication.tenant for case in reading.cases)
-        states = [str(case.authentication.state) for case in reading.cases]
+        found = Found.of(reading)
         shadow = self._settings.policy.shadow
         return MailRow(
             mailbox=raw.mailbox,
@@ -84,13 +115,13 @@ class Recorder:
             subject=reading.mail.subject if reading.mail else "",
             internal_date=raw.internal_date,
             seen_at=now,
-            verdict=str(reading.outcome),
-            kind=str(reading.kind),
+            verdict=found.verdict,
+            kind=found.kind,
             reason="",
             actions=(),
-            tenant=next((tenant for tenant in tenants if tenant), None),
-            authenticity=states[0] if states else "none",
-            rules=tuple(dict.fromkeys(rules)),
+            tenant=found.tenant,
+            authenticity=found.authenticity,
+            rules=found.rules,
             classifier_version=self._version,
             after="none" if shadow else getattr(section.after, str(reading.outcome), "none"),
         )
@@ -115,7 +146,14 @@ class Recorder:
                 self._log.warning("contact_unreachable", message_id=row.message_id)
 
     def _cases(
-        self, unit: Unit, mail_id: int, raw: RawMail, reading: Reading, now: datetime
+        self,
+        unit: Unit,
+        mail_id: int,
+        raw: RawMail,
+        reading: Reading,
+        now: datetime,
+        *,
+        handled: bool,
     ) -> tuple[str, tuple[Action, ...]]:
         """Each case into its incident; answers the mail's reason and actions."""
         unreachable = frozenset(
@@ -124,7 +162,7 @@ class Recorder:
         policy = replace(self._policy, undeliverable=unreachable)
         rules = [policy.rules[c.finding.rule] for c in reading.cases if c.finding]
         interval = repeat_interval(rules, policy.repeat_interval)
-        old = self._too_old(raw, reading, now)
+        old = not handled and self._too_old(raw, reading, now)
         outcomes: list[Decision] = []
         for judged in reading.judged:
             for case in judged.cases:
@@ -134,7 +172,10 @@ class Recorder:
                     "reason": str(decision.reason),
                 }
                 incident = self._incident(unit, case, decision.reason, raw.mailbox, now, about)
-                final = self._respond(unit, incident, case, decision, interval, now)
+                if handled and decision.actions:
+                    final = Decision((), (), Reason.NOTHING_NEW)
+                else:
+                    final = self._respond(unit, incident, case, decision, interval, now)
                 outcomes.append(final)
                 # What is only counted must not stand in a later mail as if it were news.
                 told = bool(decision.actions) and not self._settings.policy.shadow
@@ -146,6 +187,8 @@ class Recorder:
                     record_ids=case.record_ids if told else (),
                     detail=about if told else incident.detail,
                 )
+                for recipient in _recipients(decision) if handled else ():
+                    unit.told(incident.id, recipient, now)
         first = next((d for d in outcomes if d.actions), outcomes[0])
         return str(first.reason), tuple(a for a in Action if any(a in d.actions for d in outcomes))
 
@@ -224,6 +267,12 @@ class Recorder:
             reason = Reason.REPEAT_DUE if first_again else decision.reason
             return replace(decision, actions=tuple(dict.fromkeys(actions)), reason=reason)
         return Decision((), (), reasons[0])
+
+
+def _recipients(decision: Decision) -> tuple[str, ...]:
+    """All who hear of it, as the store names them."""
+    people = decision.recipients if Action.REPLY in decision.actions else ()
+    return (*people, SUPPORT) if Action.TICKET in decision.actions else people
 
 
 def _title(case: Case, known: str) -> str:

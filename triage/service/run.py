@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -15,27 +15,46 @@ import structlog
 
 from triage.adapters.connection import Password
 from triage.adapters.files import read_catalog, read_templates
+from triage.adapters.http import Endpoint
 from triage.adapters.imap import ImapMailbox
 from triage.adapters.maildir import FolderMailbox, MaildirMailbox
 from triage.adapters.oauth import OAuth2, TokenSource, XOAuth2
 from triage.adapters.smtp import SmtpSender
 from triage.adapters.store import SqlStore, open_store
-from triage.adapters.workers import WorkerPool
+from triage.adapters.webhook import WebhookSender
+from triage.adapters.workers import Build, WorkerPool
 from triage.catalog.load import Catalog
 from triage.pipeline import CODE_VERSION, Judge, policy, world
-from triage.ports import Clock, Mailbox, Sender, Store, StoreError
+from triage.ports import Clock, Mailbox, Sender, Stop, Store, StoreError
 from triage.response.templates import Templates
-from triage.service.dispatch import Dispatcher
-from triage.service.intake import Intake
+from triage.rows import Way
+from triage.service.dispatch import LEASE_SECONDS, Dispatcher
+from triage.service.endpoint import Asked, open_endpoint
+from triage.service.health import health
+from triage.service.intake import BACKOFF_SECONDS, Intake
 from triage.service.leases import Leases
 from triage.service.record import Recorder
+from triage.service.reread import Rereading
+from triage.service.watch import Pulse, Watch
 from triage.service.weekly import Weekly
 from triage.settings import ConfigurationError, MailboxSection, OAuth2Section, Settings, SmtpSection
+from triage.settings.health import AlarmSection
 from triage.settings.sections import LoginSection
 
 TICK_SECONDS = 1.0
 STOP_SECONDS = 60.0
-HOUSEKEEPING = timedelta(minutes=1)
+HOUSEKEEPING_SECONDS = 60.0
+ERASED_AT_ONCE, ERASED_BATCHES = 200, 25
+"""Kept mails whose time is over: so many in a transaction, so that none is long, and so many
+transactions each time, so that sending goes on."""
+_TURN_SECONDS = {
+    "send": LEASE_SECONDS + 60,
+    "alarms": LEASE_SECONDS + 60,
+    "leases": 300.0,  # and its pause
+    "watch": 180.0,
+}
+"""The longest turn of each loop: one delivery each for those that send, else the store's
+time-outs; /live is red beyond."""
 CLOCK_SECONDS = 10.0
 """So long the machine's own clock is believed."""
 
@@ -78,10 +97,14 @@ class Service:
         *,
         mailbox: Callable[[MailboxSection, Settings], Mailbox] | None = None,
         sender: Callable[[SmtpSection], Sender] | None = None,
+        judge: Build | None = None,
+        backoff: Sequence[float] = BACKOFF_SECONDS,
     ) -> None:
         """Nothing is connected yet; servers are met when it runs.
 
-        `mailbox` and `sender` make the ways in and out, unless IMAP, files and SMTP do.
+        `mailbox` and `sender` make the ways in and out, unless IMAP, files and SMTP do; `judge`
+        what reads a mail in a worker, unless the pipeline does. `backoff` is how long a mailbox
+        that failed is left alone, at most: the first time, the second, and so on.
         """
         self.stop = threading.Event()
         self._settings, self._catalog, self.store, self._clock = settings, catalog, store, clock
@@ -89,14 +112,20 @@ class Service:
         self._wake = threading.Event()
         limits = settings.limits.value
         self._pool = WorkerPool(
-            partial(Judge, catalog, world(settings), limits),
+            judge or partial(Judge, catalog, world(settings), limits),
             settings.limits.workers,
             limits.seconds,
             limits.memory_octets,
         )
-        self._make_mailbox = mailbox or _mailbox
+        self._make_mailbox, self._backoff = mailbox or _mailbox, backoff
         self._sender = (sender or _sender)(settings.smtp)
         self._dispatcher = Dispatcher(settings, catalog, templates, store, self._sender, clock)
+        self._alarms: Dispatcher | None = None
+        if settings.alarm is not None and not settings.policy.shadow:
+            way_out = _alarm_sender(settings.alarm, sender or _sender)
+            self._alarms = Dispatcher(
+                settings, catalog, templates, store, way_out, clock, Way.ALARM
+            )
         self.weekly = Weekly(settings, catalog, templates, store, clock)
         self._leases = Leases(store, len(settings.mailboxes), settings.store.lease.total_seconds())
 
@@ -141,9 +170,12 @@ class Service:
         self._leases.beat()
         good = [intake.once() for intake in self._intakes()]
         self._housekeeping()
+        Watch(self._settings, self.store, self._clock).look()
         if not self._settings.policy.shadow:
             self._dispatcher.respond(self._clock.now() + self._settings.policy.group_wait)
             self._dispatcher.send()
+        if self._alarms is not None:
+            self._alarms.send()
         return all(good)
 
     def run_until_signal(self) -> bool:
@@ -153,20 +185,16 @@ class Service:
         return self.run()
 
     def run(self) -> bool:
-        """Run until `stop` is set; what is in flight is finished. True when all threads ended."""
+        """Run until `stop` is set; what is in flight is finished. True when all threads ended.
+
+        Raises ConfigurationError when the endpoint cannot have the port that it was given.
+        """
         shadow = self._settings.policy.shadow
         self._log.info("started", mailboxes=len(self._settings.mailboxes), shadow=shadow)
-        threads = [
-            threading.Thread(
-                target=intake.watch, args=(self.stop,), name=f"mailbox-{name}", daemon=True
-            )
-            for name, intake in zip(
-                (m.name for m in self._settings.mailboxes), self._intakes(), strict=True
-            )
-        ]
-        threads.append(threading.Thread(target=self._send, name="send", daemon=True))
-        beat = partial(self._leases.keep_beating, self.stop)
-        threads.append(threading.Thread(target=beat, name="leases", daemon=True))
+        leases = _TURN_SECONDS["leases"] + self._leases.pause
+        pulse = Pulse(_TURN_SECONDS | {"leases": leases})
+        threads = self._threads(pulse)
+        endpoint = self._endpoint(pulse, threads)
         self._guarded(self._leases.beat)
         for thread in threads:
             thread.start()
@@ -175,20 +203,55 @@ class Service:
         self._wake.set()
         for thread in threads:
             thread.join(STOP_SECONDS)
+        if endpoint is not None:
+            endpoint.close()
         late = [thread.name for thread in threads if thread.is_alive()]
         self._log.info("stopped", still_busy=late)
         return not late
 
-    def _send(self) -> None:
+    def _threads(self, pulse: Pulse) -> list[threading.Thread]:
+        """One a mailbox, one that sends, and those that look after all of it; not started."""
+        steps: dict[str, Callable[[], None]] = {
+            f"mailbox-{section.name}": partial(intake.watch, self.stop)
+            for section, intake in zip(self._settings.mailboxes, self._intakes(), strict=True)
+        }
+        watch = Watch(self._settings, self.store, self._clock, just_started=True)
+        loops: dict[str, Callable[[Stop], None]] = {
+            "send": self._send,
+            "leases": self._leases.keep_beating,
+            "watch": watch.keep_looking,
+            "alarms": self._send_alarms,
+        }
+        steps |= {name: partial(loop, pulse.taken(name, self.stop)) for name, loop in loops.items()}
+        return [
+            threading.Thread(target=step, name=name, daemon=True) for name, step in steps.items()
+        ]
+
+    def _endpoint(self, pulse: Pulse, threads: Sequence[threading.Thread]) -> Endpoint | None:
+        """What answers for this process and, from the store, for all. Raises ConfigurationError."""
+
+        def late() -> list[str]:
+            ended = [one.name for one in threads if one.ident is not None and not one.is_alive()]
+            return [*ended, *pulse.late()]
+
+        ask = Asked(lambda: health(self._settings, self.store, self._clock.now()))
+        return open_endpoint(self._settings, late, ask)
+
+    def _send_alarms(self, stop: Stop) -> None:
+        """The loop of the second way: the first one may hang, and does not delay it."""
+        while not stop.wait(TICK_SECONDS):
+            if self._alarms is not None:
+                self._guarded(partial(self._alarms.send, stop))
+
+    def _send(self, stop: Stop) -> None:
         """The loop that answers, sends, digests and closes incidents."""
-        housekept = datetime.min.replace(tzinfo=UTC)
-        while not self.stop.is_set():
-            now = self._clock.now()
+        housekept = -HOUSEKEEPING_SECONDS
+        while not stop.is_set():
             if not self._settings.policy.shadow:
                 self._guarded(lambda: self._dispatcher.respond(self._clock.now()))
-                self._guarded(lambda: self._dispatcher.send(self.stop))
-            if now - housekept >= HOUSEKEEPING:
-                housekept = now
+                self._guarded(lambda: self._dispatcher.send(stop))
+            if time.monotonic() - housekept >= HOUSEKEEPING_SECONDS:
+                housekept = time.monotonic()
                 self._guarded(self._housekeeping)
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
@@ -206,8 +269,15 @@ class Service:
         now = self._clock.now()
         with self.store.unit() as unit:
             unit.close_incidents(now - self._settings.policy.quiet_after, now)
+        for _ in range(ERASED_BATCHES):
+            with self.store.unit() as unit:
+                if unit.erase_kept(now - self._settings.store.retention, ERASED_AT_ONCE) == 0:
+                    break
         if not self._settings.policy.shadow:
             self.weekly.send_due()
+
+    def _way_in(self, section: MailboxSection) -> Mailbox:
+        return self._make_mailbox(section, self._settings)
 
     def _intakes(self) -> list[Intake]:
         rules = policy(self._catalog, self._settings)
@@ -215,7 +285,7 @@ class Service:
         recorder = Recorder(self._settings, rules, self._clock, version)
         return [
             Intake(
-                self._make_mailbox(section, self._settings),
+                self._way_in(section),
                 section,
                 self.store,
                 self._pool,
@@ -223,6 +293,8 @@ class Service:
                 self._clock,
                 self._leases,
                 self._wake,
+                Rereading(section, self._way_in, self._pool, recorder),
+                self._backoff,
             )
             for section in self._settings.mailboxes
         ]
@@ -255,6 +327,12 @@ def _sender(section: SmtpSection) -> Sender:
         _login(section) if section.username else None,
         ca_file=str(section.ca_file) if section.ca_file else None,
     )
+
+
+def _alarm_sender(section: AlarmSection, by_smtp: Callable[[SmtpSection], Sender]) -> Sender:
+    if section.smtp is not None:
+        return by_smtp(section.smtp)
+    return WebhookSender(section.webhook or "", section.secret())
 
 
 def _login(section: LoginSection) -> Password | XOAuth2:

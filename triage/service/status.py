@@ -1,74 +1,152 @@
-"""What `triage status` says, and what counts as standing still."""
+"""What `triage status` says, to a person in 80 columns and to programs as JSON."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from textwrap import wrap
 
-from triage.ports import Store, Unit
-from triage.rows import OutboxState
+from rich.cells import set_cell_size
+
+from triage.adapters.connection import printable
+from triage.incident.incident import Incident
+from triage.ports import Store
+from triage.rows import Way, WayOut
+from triage.service.health import Health, MailboxHealth, health
 from triage.settings import Settings
 
-STANDS_STILL = timedelta(minutes=2)
-"""Without progress for so long, beyond the mailbox's own poll, a mailbox counts as dead."""
+_WIDTH = 80
+_LABEL = 12
+_INCIDENTS = 10
 
 
-def status(settings: Settings, store: Store, now: datetime) -> tuple[list[str], list[str]]:
-    """Lines for a person, and the faults; no faults means healthy. Raises StoreError."""
-    lines: list[str] = []
-    faults: list[str] = []
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Health, and what else an operator wants to see."""
+
+    health: Health
+    newest: tuple[Incident, ...] = ()
+    """Of the open incidents those that were last seen last, newest first."""
+    unreachable: tuple[str, ...] = ()
+    """Addresses from which a delivery report came back."""
+    spent: int = 0
+    """Mails of the budget `total` that are used up."""
+
+
+def status(settings: Settings, store: Store, now: datetime) -> Status:
+    """How things stand. Raises StoreError."""
     with store.unit() as unit:
-        _mailboxes(unit, settings, now, lines, faults)
-        _outbox(unit, settings, now, lines, faults)
-        waiting = unit.pending()
-        running = list(unit.incidents_between(now, now + timedelta(seconds=1)))
-        held_back = [row for row in unit.quarantined() if row.released_at is None]
-        unreachable = unit.undeliverable()
-    lines.append(f"incidents   {len(running)} open, {len(waiting)} responses waiting")
-    worst = sorted(running, key=lambda i: i.last_seen_at, reverse=True)[:10]
-    lines += [
-        f"  {i.severity:<8} {i.tenant or '-':<16} {i.title[:40]:<40} {i.notifications:>4}x"
-        for i in worst
-    ]
-    lines.append(f"quarantine  {len(held_back)} mails for a person: triage quarantine list")
-    if unreachable:
-        lines.append(f"unreachable {', '.join(one.address for one in unreachable)}")
-    if settings.policy.shadow:
-        lines.append("shadow      on: nothing is sent, moved or flagged")
-    return lines, faults
+        running = unit.incidents_between(now, now + timedelta(seconds=1))
+        unreachable = tuple(one.address for one in unit.undeliverable())
+        spent = unit.sent_since(now - settings.budgets.total.per)
+    newest = sorted(running, key=lambda one: one.last_seen_at, reverse=True)[:_INCIDENTS]
+    return Status(health(settings, store, now), tuple(newest), unreachable, spent)
 
 
-def _mailboxes(
-    unit: Unit, settings: Settings, now: datetime, lines: list[str], faults: list[str]
-) -> None:
-    rows = {row.name: row for row in unit.mailboxes()}
-    for section in settings.mailboxes:
-        row = rows.get(section.name)
-        if row is None:
-            lines.append(f"mailbox     {section.name:<16} never opened")
-            faults.append(f"mailbox {section.name} was never opened; is triage run running?")
-            continue
-        quiet = now - row.last_progress
-        seconds = int(quiet.total_seconds())
-        lines.append(f"mailbox     {row.name:<16} {row.folder} up to {row.cursor}, {seconds} s ago")
-        if row.error:
-            lines.append(f"            {row.error}")
-            faults.append(f"mailbox {row.name}: {row.error}")
-        elif quiet > section.poll + STANDS_STILL:
-            faults.append(
-                f"mailbox {row.name} made no progress for {seconds} s; is triage run running?"
-            )
-
-
-def _outbox(
-    unit: Unit, settings: Settings, now: datetime, lines: list[str], faults: list[str]
-) -> None:
-    counts = {state: len(unit.outbox((state,))) for state in OutboxState}
-    shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    lines.append(f"outbox      {shown or 'empty'}")
+def as_text(status: Status, settings: Settings) -> Iterator[str]:
+    """Lines of at most 80 columns, but for single words that are longer."""
+    state = status.health
+    for mailbox in state.mailboxes:
+        yield from _line("mailbox", _mailbox(mailbox, state.at))
+        if mailbox.error:
+            yield from _line("", mailbox.error)
+    yield from _line("outbox", _way(state.tally.ways[Way.MAIL]))
+    if settings.alarm is not None:
+        yield from _line("alarms", _way(state.tally.ways[Way.ALARM]))
     total = settings.budgets.total
-    spent = unit.sent_since(now - total.per)
-    lines.append(f"budget      {spent} of {total.count} mails in {total.per}")
-    if (reason := unit.held()) is not None:
-        lines.append(f"hold        {reason}: triage outbox resume")
-    if counts[OutboxState.DEAD]:
-        faults.append(f"{counts[OutboxState.DEAD]} messages are dead: triage outbox list")
+    yield from _line("budget", f"{status.spent} of {total.count} mails in {total.per}")
+    if state.held is not None:
+        yield from _line("hold", f"{state.held}: triage outbox resume")
+    tally = state.tally
+    yield from _line("incidents", f"{tally.incidents} open, {tally.responses} responses waiting")
+    yield from map(_incident, status.newest)
+    more = "" if not tally.quarantined else ": triage quarantine list"
+    yield from _line("quarantine", f"{tally.quarantined} mails for a person{more}")
+    if status.unreachable:
+        yield from _line("unreachable", ", ".join(status.unreachable))
+    if settings.policy.shadow:
+        yield from _line("shadow", "on: nothing is sent, moved or flagged")
+
+
+def as_json(status: Status, settings: Settings) -> str:
+    """The same facts as one JSON object; times are ISO 8601 in UTC."""
+    state, tally, total = status.health, status.health.tally, settings.budgets.total
+    facts = {
+        "at": state.at,
+        "healthy": not state.symptoms,
+        "faults": [
+            {"key": one.key, "title": one.title, "text": one.text, "since": one.since}
+            for one in state.symptoms
+        ],
+        "mailboxes": [asdict(mailbox) for mailbox in state.mailboxes],
+        "outbox": asdict(tally.ways[Way.MAIL]),
+        "alarms": asdict(tally.ways[Way.ALARM]) if settings.alarm is not None else None,
+        "budget": {
+            "spent": status.spent,
+            "count": total.count,
+            "seconds": int(total.per.total_seconds()),
+        },
+        "hold": state.held,
+        "incidents": {
+            "open": tally.incidents,
+            "responses_waiting": tally.responses,
+            "newest": [
+                {
+                    "severity": one.severity,
+                    "tenant": one.tenant,
+                    "rule": one.rule,
+                    "title": one.title,
+                    "notifications": one.notifications,
+                    "last_seen_at": one.last_seen_at,
+                }
+                for one in status.newest
+            ],
+        },
+        "quarantined": tally.quarantined,
+        "unreachable": status.unreachable,
+        "shadow": settings.policy.shadow,
+    }
+    return json.dumps(facts, indent=2, default=_moment)
+
+
+def _moment(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _line(label: str, words: str) -> list[str]:
+    """The words behind their label; more than one line holds are indented."""
+    rest = " " * _LABEL
+    return wrap(
+        f"{label:<{_LABEL}}{printable(words)}",
+        _WIDTH,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _mailbox(mailbox: MailboxHealth, now: datetime) -> str:
+    if mailbox.last_progress is None:
+        return f"{mailbox.name}: never opened"
+    words = [f"{mailbox.name}: {mailbox.folder} read up to UID {mailbox.cursor}"]
+    if mailbox.lag:
+        words.append(f"at most {mailbox.lag} waiting")
+    if mailbox.waiting_since is not None:
+        words.append(f"oldest of {mailbox.waiting_since:%Y-%m-%d %H:%M} UTC")
+    seconds = max(0, int((now - mailbox.last_progress).total_seconds()))
+    return ", ".join([*words, f"progress {seconds} s ago"])
+
+
+def _way(out: WayOut) -> str:
+    counts = {"pending": out.pending, "dead": out.dead}
+    shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    waits = f"; put off since {out.put_off_since:%Y-%m-%d %H:%M} UTC" if out.put_off_since else ""
+    return f"{shown or 'nothing waits'}{waits}"
+
+
+def _incident(one: Incident) -> str:
+    tenant = set_cell_size(one.tenant or "-", 16)
+    title = set_cell_size(printable(one.title), 42)
+    return f"  {one.severity:<8} {tenant} {title} {one.notifications:>6}x"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from triage.catalog.rule import Severity
@@ -10,17 +10,35 @@ from triage.incident.incident import Reason
 from triage.incident.policy import repeat
 from triage.ports import Unit
 from triage.response.message import Audience
+from triage.service.alarm import alarms
 from triage.settings import Settings
 
 SUPPORT = "support"
 """Recipient of tickets: all support contacts together."""
 
 
-def trouble(unit: Unit, settings: Settings, key: str, title: str, text: str, now: datetime) -> None:
-    """Open or continue an incident of our own; support hears once per `repeat_interval`."""
+def trouble(
+    unit: Unit,
+    settings: Settings,
+    key: str,
+    title: str,
+    text: str,
+    now: datetime,
+    *,
+    every: timedelta = timedelta(),
+    second_way: bool = True,
+) -> None:
+    """Open or continue an incident of our own; support hears once per `repeat_interval`.
+
+    It hears by mail and, if there is one, by the second way. What goes on all the time is noted
+    `every` so often. `second_way` is False for what is wrong with that way itself.
+    """
     fingerprint = sha256(f"own\x1f{key}".encode()).hexdigest()
     detail = {"text": text[:4000]}
-    incident = unit.open_incident(fingerprint) or unit.start_incident(
+    running = unit.open_incident(fingerprint)
+    if running is not None and now - running.last_seen_at < every:
+        return
+    incident = running or unit.start_incident(
         fingerprint=fingerprint,
         tenant=None,
         rule=None,
@@ -38,5 +56,10 @@ def trouble(unit: Unit, settings: Settings, key: str, title: str, text: str, now
     unit.add_occurrence(
         incident.id, mail_id=None, at=now, reason=str(reason), record_ids=(), detail=detail
     )
-    if reason in {Reason.FIRST_IN_INCIDENT, Reason.REPEAT_DUE} and not settings.policy.shadow:
-        unit.add_pending(incident.id, Audience.TICKET, SUPPORT, now, now)
+    if reason not in {Reason.FIRST_IN_INCIDENT, Reason.REPEAT_DUE} or settings.policy.shadow:
+        return
+    unit.add_pending(incident.id, Audience.TICKET, SUPPORT, now, now)
+    if settings.alarm is not None and second_way:
+        number = f"alarm {fingerprint}:{incident.episode}:{history.responses}"
+        for alarm in alarms(settings.alarm, number, title, text[:4000], now):
+            unit.enqueue(alarm, now)

@@ -17,6 +17,7 @@ from triage.response.message import Audience, OutboundMessage
 from triage.response.render import RenderFault, message_id, to_octets
 from triage.response.templates import TemplateFault, Templates
 from triage.rows import NewOutbox, OutboxState
+from triage.service.restored import restored_at
 from triage.service.trouble import trouble
 from triage.settings import ConfigurationError, Settings
 from triage.tenant import Tenant
@@ -42,9 +43,11 @@ class Weekly:
         now = self._clock.now().astimezone(ZoneInfo(section.timezone))
         scheduled = next(CronSim(section.schedule, now + timedelta(minutes=1), reverse=True))
         with self._store.unit() as unit:
-            first = unit.first_seen()
+            first, restored = unit.first_seen(), restored_at(unit)
         if first is None or first > scheduled:
             return 0  # nobody watched before this time: there is no week to tell of
+        if restored is not None and restored > scheduled:
+            return 0  # perhaps sent since the backup was made; `digest --send` sends it
         return sum(
             self._send(last_complete_week(scheduled, self._zone(tenant)), tenant, reader)
             for tenant, reader in self._readers()

@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from triage.mail.authenticity import Trust
 from triage.settings.faults import DELIMITER, PREFIX, Loc, found, named, unknown, without
+from triage.settings.health import AlarmSection, HealthSection, HttpSection
 from triage.settings.sections import (
     BudgetsSection,
     CatalogSection,
@@ -67,6 +68,9 @@ class Settings(BaseSettings):
     policy: PolicySection = PolicySection()
     budgets: BudgetsSection = BudgetsSection()
     digest: DigestSection = DigestSection()
+    health: HealthSection = HealthSection()
+    http: HttpSection = HttpSection()
+    alarm: AlarmSection | None = None
     log: LogSection = LogSection()
     limits: LimitsSection = LimitsSection()
 
@@ -93,6 +97,12 @@ class Settings(BaseSettings):
         for mailbox in self.mailboxes:
             yield from (f"mailboxes.{mailbox.name}: {fault}" for fault in mailbox.faults())
         yield from (f"smtp: {fault}" for fault in self.smtp.faults())
+        if self.alarm is None:
+            return
+        yield from (f"alarm: {fault}" for fault in self.alarm.faults())
+        second = self.alarm.smtp
+        if second and (second.host, second.smtp_port) == (self.smtp.host, self.smtp.smtp_port):
+            yield "alarm.smtp: this is the server of [smtp]; a second way needs another one"
 
     def _doubles(self) -> Iterator[str]:
         """What stands twice in one list."""
@@ -126,6 +136,9 @@ class Settings(BaseSettings):
     def _loops(self) -> Iterator[str]:
         """Addresses and folders by which Triage would be its own correspondent (design 5.9)."""
         own = {self.smtp.from_address: "smtp.from", self.smtp.bounce_address: "smtp.bounce_address"}
+        if self.alarm and self.alarm.smtp:
+            own |= {self.alarm.smtp.from_address: "alarm.smtp.from"}
+            own |= {self.alarm.smtp.bounce_address: "alarm.smtp.bounce_address"}
         for mailbox in self.mailboxes:
             own |= {mailbox.username.lower(): f"mailboxes.{mailbox.name}.username"}
             own |= dict.fromkeys(mailbox.addresses, f"mailboxes.{mailbox.name}.addresses")
@@ -152,6 +165,7 @@ class Settings(BaseSettings):
         return {
             "support.contacts": self.support.contacts,
             "digest.recipients": self.digest.recipients,
+            "alarm.smtp.to": self.alarm.smtp.to if self.alarm and self.alarm.smtp else (),
         } | {
             f"tenants.{tenant.name}.contacts": tuple(c.address for c in tenant.contacts)
             for tenant in self.tenants

@@ -67,6 +67,8 @@ class StoreSection(Section):
     """May hold a password."""
     lease: Span = timedelta(seconds=30)
     """How long a process that stands still keeps its mailboxes from the others."""
+    retention: Duration = timedelta(days=90)
+    """How long the octets of notifications are kept; zero keeps none."""
 
 
 class OAuth2Section(Section):
@@ -83,11 +85,11 @@ class OAuth2Section(Section):
 
     def client_secret(self) -> str:
         """The secret, "" when none is configured; ConfigurationError when it is not readable."""
-        return _secret(self.client_secret_file, self.client_secret_env)
+        return read_secret(self.client_secret_file, self.client_secret_env)
 
     def refresh_token(self) -> str:
         """The token, "" when none is configured; ConfigurationError when it is not readable."""
-        return _secret(self.refresh_token_file, self.refresh_token_env)
+        return read_secret(self.refresh_token_file, self.refresh_token_env)
 
     def faults(self) -> Iterator[str]:
         """What its keys do not say together."""
@@ -113,7 +115,7 @@ class LoginSection(Section):
 
     def password(self) -> str:
         """The password; ConfigurationError when its file or variable is not readable."""
-        return _secret(self.password_file, self.password_env)
+        return read_secret(self.password_file, self.password_env)
 
     def faults(self) -> Iterator[str]:
         """What its keys do not say together."""
@@ -132,7 +134,7 @@ def _count(*ways: object) -> int:
     return sum(way is not None for way in ways)
 
 
-def _secret(file: Path | None, variable: str | None) -> str:
+def read_secret(file: Path | None, variable: str | None) -> str:
     """A secret without the end of its line. ConfigurationError says what to mend."""
     if variable is not None:
         where, secret = f"the environment variable {variable}", os.environ.get(variable)
@@ -221,6 +223,8 @@ class SmtpSection(LoginSection):
     tls: Literal["implicit", "starttls", "none"] = "starttls"
     from_: MailboxString = Field(alias="from")
     bounce_address: MailAddress
+    rate: tuple[Budget, ...] = ()
+    """What the provider takes: no more is handed over, the rest waits."""
 
     @property
     def smtp_port(self) -> int:

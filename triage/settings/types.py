@@ -20,6 +20,7 @@ from triage.mail.hosts import is_org_host
 from triage.mail.identifiers import context_id
 
 TOPMOST_WITHOUT_ID: Final = "!topmost-without-id"
+OFF: Final = "off"
 
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
@@ -202,6 +203,16 @@ def _token_url(value: str) -> str:
     return value
 
 
+def _listen(value: str) -> str:
+    if value == OFF:
+        return value
+    host, _, port = value.rpartition(":")
+    number = port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535
+    if number and (host == "localhost" or _is_ip(host.removeprefix("[").removesuffix("]"))):
+        return value
+    raise ValueError('an address with a port is needed, such as "127.0.0.1:9464", or "off"')
+
+
 def _store_url(value: str) -> str:
     if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ValueError("it begins with sqlite:/// or postgresql+psycopg://")
@@ -274,6 +285,8 @@ Server = Annotated[str, AfterValidator(_server)]
 AuthservId = Annotated[str, AfterValidator(_authserv_id)]
 SubDomain = Annotated[str, AfterValidator(_sub_domain)]
 TokenUrl = Annotated[str, AfterValidator(_token_url)]
+WebhookUrl = TokenUrl
+Listen = Annotated[str, AfterValidator(_listen)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]
 Start = Annotated[Literal["now", "all"] | date, BeforeValidator(_start)]
 Language = Annotated[str, _form(r"[a-z]{2}", "two letters are needed here, such as en")]

@@ -47,6 +47,10 @@ def test_in_the_example_only_alternatives_cannot_be_in_use_together(desk: Desk) 
         f"{place}: {why}"
         for place in ("mailboxes.support", "smtp")
         for why in (login, client, refresh)
+    ] + [
+        "alarm: exactly one of webhook and [alarm.smtp] is needed",
+        "alarm: exactly one of secret_file and secret_env is needed, which signs the webhook",
+        *(f"alarm: smtp: {why}" for why in (login, client, refresh)),
     ]
 
 
@@ -60,7 +64,7 @@ def test_the_example_explains_every_key() -> None:
 def test_what_the_example_comments_out_as_default_is_the_default(desk: Desk) -> None:
     plain = desk.loads(MAILBOX, REST)
     example = tomllib.loads(_uncommented())
-    for name in ("policy", "budgets", "limits", "log", "store"):
+    for name in ("policy", "budgets", "limits", "log", "store", "health"):
         section = type(getattr(plain, name)).model_validate(example[name])
         default = getattr(plain, name)
         listed = {"silences"} if name == "policy" else {"url"} if name == "store" else set()

@@ -18,6 +18,8 @@ from triage.ports import StoreError
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one on the same SQLite file."""
 
+_JOURNAL_OCTETS = 16_777_216
+
 _POSTGRESQL = {
     "connect_timeout": "10",
     # A server that vanished without a word is noticed within a minute.
@@ -31,7 +33,7 @@ _FORMS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 
 def make_engine(url: str) -> Engine:
     """An engine whose every failure is a StoreError. An SQLite file is made if there is none."""
-    parsed = _parse(url)
+    parsed = parse(url)
     if parsed.get_backend_name() == "sqlite":
         _make_file(Path(str(parsed.database)))
         engine = create_engine(
@@ -59,8 +61,8 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
-def _parse(url: str) -> URL:
-    """What is wrong is said without the URL: it may hold a password."""
+def parse(url: str) -> URL:
+    """The URL of a store. StoreError says what is wrong without it: it may hold a password."""
     try:
         parsed = make_url(url)
     except (SQLAlchemyError, ValueError):
@@ -88,6 +90,9 @@ def _make_file(path: Path) -> None:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     _use_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
+    # The journal is copied into the file every 1,000 pages, and begins anew; what a long reader
+    # such as a backup, or one large unit, made it grow beyond this, is given back then.
+    connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_OCTETS}")
     connection.execute("PRAGMA foreign_keys = ON")
 
 

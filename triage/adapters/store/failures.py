@@ -9,13 +9,12 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, insert, literal, select, update
 
+from triage.adapters.store.kept import FAST
 from triage.adapters.store.rows import Rows, on_both, replacing
 from triage.adapters.store.schema import quarantine, undeliverable
 from triage.mail.message import RawMail
 from triage.rows import QuarantineRow, Undeliverable
 
-_FAST = 1
-"""zlib's level: the octets of one mail are compressed while others wait to write."""
 _ADDRESS = 320
 """No address is longer (RFC 5321, 4.5.3.1); reports come from strangers."""
 _DIAGNOSTIC = 2000
@@ -55,16 +54,19 @@ class FailureRows(Rows):
             "reason": reason,
             "detail": detail,
             "at": at,
-            "octets_zlib": zlib.compress(raw.octets, _FAST),
+            "octets_zlib": zlib.compress(raw.octets, FAST),
         }
         return int(self._run(_ADD, values).scalar_one())
 
     def quarantined(self, row_id: int | None = None) -> Sequence[QuarantineRow]:
-        """All rows without their octets, which may be many, or one row with them; oldest first."""
+        """All rows without their octets, which may be many, or one row with them; oldest first.
+
+        Of one that was released and whose time is over, the octets are erased: empty.
+        """
         if row_id is None:
             return [QuarantineRow(*row) for row in self._run(_ALL)]
         rows = [QuarantineRow(*row) for row in self._run(_ONE, {"row": row_id})]
-        return [replace(row, octets=zlib.decompress(row.octets)) for row in rows]
+        return [replace(r, octets=zlib.decompress(r.octets) if r.octets else b"") for r in rows]
 
     def release(self, row_id: int, at: datetime) -> bool:
         """Note that a person has dealt with it; False when there is none or it was before."""

@@ -105,6 +105,11 @@ class Leasing(Rows):
         self.take(PROCESS + owner, seconds, owner)
         if dead := self._run(_FORGET_DEAD, {"now": now}).scalars().all():
             self._run(_FREE, {"now": now, "dead": list(dead)})
+        return self.living()
+
+    def living(self) -> int:
+        """How many processes show that they live."""
+        now = self._now(self._connection)
         return int(self._run(_LIVING, {"now": now}).scalar_one())
 
     def give_back(self, name: str, owner: str) -> None:

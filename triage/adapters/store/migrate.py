@@ -13,20 +13,21 @@ from triage.ports import StoreError
 _LOCK = 0x7472_6961  # any number that no other program takes for its advisory lock
 
 
-def prepare(engine: Engine, *, upgrade: bool) -> None:
+def prepare(engine: Engine, *, upgrade: bool) -> str | None:
     """Create the schema in an empty database, and check or upgrade an older one.
 
     An older schema on PostgreSQL is upgraded only if asked to: other processes may still run
     the older program on it. Raises StoreError for that, and for a schema newer than the program.
+    Answers the schema that was found, None in an empty database.
     """
     with engine.begin() as connection:
         if _found(connection) == REVISIONS[-1]:
-            return
+            return REVISIONS[-1]
         if connection.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         found = _found(connection)
         if found == REVISIONS[-1]:
-            return
+            return found
         name = name_of(engine.url)
         if found is not None and found not in REVISIONS:
             raise StoreError(
@@ -39,6 +40,7 @@ def prepare(engine: Engine, *, upgrade: bool) -> None:
                 "stop every triage on it, then run triage db upgrade"
             )
         _upgrade(connection)
+        return found
 
 
 def _found(connection: Connection) -> str | None:

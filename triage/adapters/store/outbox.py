@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, update
 
+from triage.adapters.store.leases import LeaseRows
 from triage.adapters.store.rows import Rows, on_both, replacing
-from triage.adapters.store.schema import outbox, outbox_recipients, switches
+from triage.adapters.store.schema import Moment, outbox, outbox_recipients, switches
 from triage.rows import NewOutbox, OutboxRow, OutboxState, Way
 
 _HOLD = "hold"
@@ -66,9 +67,16 @@ _DROP = (
     )
     .values(state=OutboxState.DROPPED, due_at=None)
 )
+_DROP_UNSENT = (
+    update(outbox)
+    .where(outbox.c.state.in_([OutboxState.PENDING, OutboxState.SENDING]))
+    .values(state=OutboxState.DROPPED, due_at=None)
+    .returning(outbox.c.id)
+)
 _HELD = select(switches.c.reason).where(switches.c.name == _HOLD)
-_SET_HOLD = on_both(lambda insert: replacing(insert(switches), "name"))
-_END_HOLD = delete(switches).where(switches.c.name == _HOLD)
+_SWITCH = select(switches.c.reason).where(switches.c.name == bindparam("switch"))
+_SET_SWITCH = on_both(lambda insert: replacing(insert(switches), "name"))
+_END_SWITCH = delete(switches).where(switches.c.name == bindparam("switch"))
 
 _DUE = (
     select(outbox.c.id)
@@ -89,6 +97,19 @@ _CLAIM = (
     .where(outbox.c.id.in_(select(_PICKED.c.id)))
     .values(state=OutboxState.SENDING, attempts=outbox.c.attempts + 1)
     .returning(outbox.c.id)
+)
+# One statement, so that a row that is just being marked as sent is counted, and once.
+_HANDED_OVER = select(
+    select(func.count())
+    .where(outbox.c.sent_at > bindparam("since", type_=Moment), outbox.c.way == bindparam("by"))
+    .scalar_subquery()
+    + select(func.count())
+    .where(
+        outbox.c.state == OutboxState.SENDING,
+        outbox.c.due_at > bindparam("now", type_=Moment),
+        outbox.c.way == bindparam("by"),
+    )
+    .scalar_subquery()
 )
 _SENT = (
     update(outbox)
@@ -155,18 +176,41 @@ class OutboxRows(Rows):
 
     def held(self) -> str | None:
         """The reason of the hold, None when sending is allowed."""
-        return self._run(_HELD).scalar()
+        return self.switch(_HOLD)
 
     def hold(self, reason: str | None) -> None:
         """Stop all sending for this reason, or allow it again with None. Survives restarts."""
-        if reason is None:
-            self._run(_END_HOLD)
+        self.set_switch(_HOLD, reason)
+
+    def drop_unsent(self, error: str) -> Sequence[OutboxRow]:
+        """Send nothing of what waits or is being sent, for this reason; answers those rows."""
+        ids = self._run(_DROP_UNSENT, {"error": error}).scalars().all()
+        return [OutboxRow(*row) for row in self._run(_ROWS, {"rows": ids})] if ids else []
+
+    def switch(self, name: str) -> str | None:
+        """What a switch says; None when it is off."""
+        return self._run(_SWITCH, {"switch": name}).scalar()
+
+    def set_switch(self, name: str, words: str | None) -> None:
+        """Let it say so until it is set again; None turns it off."""
+        if words is None:
+            self._run(_END_SWITCH, {"switch": name})
         else:
-            self._run(_SET_HOLD, {"name": _HOLD, "reason": reason})
+            self._run(_SET_SWITCH, {"name": name, "reason": words})
 
 
 class Sending(Rows):
     """The steps of sending; each is a transaction of its own (`SqlStore`)."""
+
+    def room(self, way: Way, rates: Sequence[tuple[int, timedelta]], limit: int) -> int:
+        """How many of `limit` the rates leave; until this unit ends nobody else may claim."""
+        if rates:
+            LeaseRows(self._connection, self._now).exclusive(f"rate:{way}")
+            now = self._now(self._connection)
+        for count, per in rates:
+            window = {"by": way, "now": now, "since": now - per}
+            limit = min(limit, count - self._run(_HANDED_OVER, window).scalar_one())
+        return limit
 
     def claim(self, limit: int, lease_seconds: float, owner: str, way: Way) -> Sequence[OutboxRow]:
         """Take what is due, and what a lease ran out for; the longest due first."""

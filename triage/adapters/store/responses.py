@@ -57,10 +57,11 @@ _RECORDS = (
 _THIS = pending_responses.c.id == bindparam("pending")
 _POSTPONE = update(pending_responses).where(_THIS)
 _DROP = delete(pending_responses).where(_THIS)
+_NEWEST_RECORD = func.coalesce(func.max(incident_records.c.id), 0)
 _TOLD = select(
     pending_responses.c.incident_id,
     pending_responses.c.recipient,
-    select(func.coalesce(func.max(incident_records.c.id), 0))
+    select(_NEWEST_RECORD)
     .where(incident_records.c.incident_id == pending_responses.c.incident_id)
     .scalar_subquery()
     .label("told_record"),
@@ -80,7 +81,20 @@ def _add_response(insert: Any) -> Any:
     )
 
 
+def _told_before(insert: Any) -> Any:
+    told_record = select(_NEWEST_RECORD).where(
+        incident_records.c.incident_id == bindparam("incident")
+    )
+    statement = insert(histories).values(responses=1, told_record=told_record.scalar_subquery())
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["incident_id", "recipient"],
+        set_={"last_response_at": new.last_response_at, "told_record": new.told_record},
+    )
+
+
 _ADD_RESPONSE = on_both(_add_response)
+_TOLD_BEFORE = on_both(_told_before)
 
 
 class ResponseRows(Rows):
@@ -151,6 +165,11 @@ class ResponseRows(Rows):
             for told in self._run(_TOLD, {"pending": one}).mappings().all():
                 self._run(_ADD_RESPONSE, {**told, "last_response_at": at})
         self.drop_pending(pending_ids)
+
+    def told(self, incident_id: int, recipient: str, at: datetime) -> None:
+        """The recipient heard all of it, the last time at `at`, from a store that is lost."""
+        values = {"incident_id": incident_id, "recipient": recipient, "last_response_at": at}
+        self._run(_TOLD_BEFORE, values | {"incident": incident_id})
 
     def drop_pending(self, pending_ids: Sequence[int]) -> None:
         """Remove them; nothing was told."""

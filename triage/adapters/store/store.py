@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
@@ -18,8 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from triage.adapters.store.engine import make_engine
 from triage.adapters.store.faults import fault, name_of
 from triage.adapters.store.leases import Leasing
+from triage.adapters.store.lock import take
 from triage.adapters.store.migrate import prepare
 from triage.adapters.store.outbox import Sending
+from triage.adapters.store.schema import REVISIONS
 from triage.adapters.store.unit import SqlUnit
 from triage.ports import Clock, StoreError
 from triage.rows import OutboxRow, Way
@@ -39,15 +40,30 @@ def open_store(
     Raises StoreError.
     """
     engine = make_engine(url)
+    _prepare(engine, upgrade=upgrade)
+    return SqlStore(engine, clock, owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}")
+
+
+def upgrade_store(url: str) -> tuple[str | None, str]:
+    """Bring a store to the schema of this program: what it was, None when empty, and what it is.
+
+    Raises StoreError; then it is what it was.
+    """
+    engine = make_engine(url)
+    found = _prepare(engine, upgrade=True)
+    engine.dispose()
+    return found, REVISIONS[-1]
+
+
+def _prepare(engine: Engine, *, upgrade: bool) -> str | None:
     try:
-        prepare(engine, upgrade=upgrade)
+        return prepare(engine, upgrade=upgrade)
     except SQLAlchemyError as error:
         engine.dispose()
         raise fault(name_of(engine.url), None, error) from error
     except BaseException:
         engine.dispose()
         raise
-    return SqlStore(engine, clock, owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}")
 
 
 class SqlStore:
@@ -87,15 +103,27 @@ class SqlStore:
         with self._transaction() as connection:
             return self._now(connection)
 
-    def claim(self, limit: int, lease_seconds: float, way: Way = Way.MAIL) -> Sequence[OutboxRow]:
+    def claim(
+        self,
+        limit: int,
+        lease_seconds: float,
+        way: Way = Way.MAIL,
+        rates: Sequence[tuple[int, timedelta]] = (),
+    ) -> Sequence[OutboxRow]:
         """Due pending rows, and sending ones whose lease ran out, now `sending` and ours.
 
         The longest due come first; those of a process that no longer lives are due at once. No
         mail is claimed while sending is held. Counts an attempt. Own commit. The lease must
         outlast the sending of all claimed rows.
+
+        No more than each of the rates allows: so many that were sent or are being sent, by all
+        processes, within so long. A message that is sent again counts once.
         """
         with self._transaction() as connection:
-            return Sending(connection, self._now).claim(limit, lease_seconds, self._owner, way)
+            sending = Sending(connection, self._now)
+            if (room := sending.room(way, rates, limit)) <= 0:
+                return []
+            return sending.claim(room, lease_seconds, self._owner, way)
 
     def mark_sent(self, row_id: int) -> None:
         """It was accepted, whoever holds the row now and whatever was thought of it meanwhile."""
@@ -119,29 +147,21 @@ class SqlStore:
         """
         if self._engine.dialect.name != "sqlite" or self._lock is not None:
             return
-        path = Path(f"{Path(str(self._engine.url.database)).resolve()}.lock")
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            lock = os.fdopen(descriptor, "r+", encoding="ascii", errors="replace")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                with lock:
-                    raise StoreError(_other_service(self._engine, path, lock.read(20))) from None
-            lock.truncate()
-            lock.write(f"{os.getpid()}\n")
-            lock.flush()
-        except OSError as error:
-            raise StoreError(
-                f"{name_of(self._engine.url)}: {path} cannot be locked: {error.strerror}: "
-                "check the permissions of its folder; network file systems may know no locks"
-            ) from error
-        # A forked child must not keep the lock when this process is killed.
-        os.register_at_fork(after_in_child=lock.close)
-        self._lock = lock
+        self._lock = take(Path(str(self._engine.url.database)))
         # Whoever held these leases had this lock, and is dead: nobody needs to wait for them.
         with self._transaction() as connection:
             Leasing(connection, self._now).forget()
+
+    def lock_alone(self) -> None:
+        """As `lock_service`, and raises StoreError also while a service works on PostgreSQL."""
+        self.lock_service()
+        with self._transaction() as connection:
+            living = Leasing(connection, self._now).living()
+        if living:
+            raise StoreError(
+                f"{name_of(self._engine.url)}: {living} triage services work on it: "
+                "stop them first; one that was killed counts until its lease runs out"
+            )
 
     def close(self) -> None:
         """Close every connection and give the service lock back."""
@@ -163,11 +183,3 @@ class SqlStore:
         if connection.dialect.name == "postgresql":
             return connection.execute(_DATABASE_NOW).scalar_one()
         return self._clock.now() if self._clock else datetime.now(UTC)
-
-
-def _other_service(engine: Engine, lock: Path, pid: str) -> str:
-    return (
-        f"{name_of(engine.url)}: another triage service runs on this file, process "
-        f"{pid.strip() or 'unknown'} ({lock}): stop it first (ps -p {pid.strip() or 'PID'}), "
-        "or use PostgreSQL to share the work among several"
-    )

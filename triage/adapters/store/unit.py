@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from triage.adapters.store.failures import FailureRows
 from triage.adapters.store.incidents import IncidentRows
+from triage.adapters.store.kept import KeptRows
 from triage.adapters.store.leases import LeaseRows
 from triage.adapters.store.mails import MailRows
 from triage.adapters.store.outbox import OutboxRows
 from triage.adapters.store.responses import ResponseRows
+from triage.adapters.store.tally import TallyRows
 
 
-class SqlUnit(LeaseRows, MailRows, IncidentRows, ResponseRows, OutboxRows, FailureRows):
+class SqlUnit(
+    LeaseRows,
+    MailRows,
+    KeptRows,
+    IncidentRows,
+    ResponseRows,
+    OutboxRows,
+    FailureRows,
+    TallyRows,
+):
     """`triage.ports.Unit`: all of it is committed, or nothing. Made by `SqlStore.unit`."""

@@ -1,0 +1,106 @@
+"""After a restore: what was filed since the backup is learnt from where it was filed to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from triage.adapters.workers import WorkerDied, WorkerPool
+from triage.mail.message import RawMail
+from triage.ports import Mailbox, MailboxError, Stop, Unit
+from triage.service.record import Recorder
+from triage.service.restored import reread_from
+from triage.settings import MailboxSection
+from triage.settings.sections import AfterSection
+
+_BATCH = 50
+_CLOCKS_DIFFER = timedelta(hours=1)
+_FILED = AfterSection(known="none", unknown="none", suspicious="none", unreadable="none")
+
+
+class Rereading:
+    """Reads the folders that a mailbox's mails were moved to, once, without effects."""
+
+    def __init__(
+        self,
+        section: MailboxSection,
+        mailbox: Callable[[MailboxSection], Mailbox],
+        pool: WorkerPool,
+        recorder: Recorder,
+    ) -> None:
+        """`mailbox` makes the way to a folder."""
+        self._section, self._mailbox, self._pool, self._recorder = section, mailbox, pool, recorder
+        self._log = structlog.get_logger().bind(mailbox=section.name)
+
+    def __call__(self, unit: Callable[[], AbstractContextManager[Unit]], stop: Stop) -> None:
+        """Do it if it is still to be done. After a kill it begins anew, and counts nothing twice.
+
+        Raises MailboxError and StoreError.
+        """
+        switch = reread_from(self._section.name)
+        with unit() as one:
+            since = one.switch(switch)
+        if since is None:
+            return
+        for folder, section in _filed_to(self._section):
+            start = datetime.fromisoformat(since) - _CLOCKS_DIFFER
+            self._folder(unit, stop, folder, section, start)
+        if not stop.is_set():
+            with unit() as one:
+                one.set_switch(switch, None)
+
+    def _folder(
+        self,
+        unit: Callable[[], AbstractContextManager[Unit]],
+        stop: Stop,
+        folder: str,
+        section: MailboxSection,
+        since: datetime,
+    ) -> None:
+        with closing(self._mailbox(section)) as mailbox:
+            try:
+                mailbox.connect()
+            except MailboxError as error:
+                if not error.permanent:
+                    raise
+                # Nothing was ever moved there; or it is gone, and nobody can learn from it.
+                self._log.warning("folder_not_read_again", folder=folder, error=str(error))
+                return
+            after = count = 0
+            while not stop.is_set() and (raws := mailbox.fetch(after, _BATCH, since)):
+                after = raws[-1].uid
+                count += self._learn(unit, [replace(raw, folder=folder) for raw in raws])
+        self._log.info("folder_read_again", folder=folder, mails=count)
+
+    def _learn(
+        self, unit: Callable[[], AbstractContextManager[Unit]], raws: Sequence[RawMail]
+    ) -> int:
+        """Record what the store does not know yet; answers how many mails that were."""
+        trust, learnt = self._section.trust, 0
+        readings = self._pool.run((raw.octets, trust, raw.truncated) for raw in raws)
+        section = self._section.model_copy(update={"after": _FILED})
+        with unit() as one:
+            for raw, reading in zip(raws, readings, strict=True):
+                if isinstance(reading, WorkerDied):
+                    self._log.warning("worker_died", uid=raw.uid, reason=reading.reason)
+                elif not one.seen(reading.octets_sha256, reading.content_sha256):
+                    self._recorder.record(one, raw, reading, section, handled=True)
+                    learnt += 1
+        return learnt
+
+
+def _filed_to(section: MailboxSection) -> Iterator[tuple[str, MailboxSection]]:
+    """Each folder that mails are moved to, and how it is opened as a mailbox of its own."""
+    targets = dict.fromkeys(dict(section.after).values())
+    for folder in (t.removeprefix("move:") for t in targets if t.startswith("move:")):
+        if section.path is None:
+            place: dict[str, object] = {"folder": folder}
+        elif section.type == "maildir":
+            place = {"path": section.path / f".{folder.replace('/', '.')}"}
+        else:
+            place = {"path": section.path / folder}
+        yield folder, section.model_copy(update=place)
