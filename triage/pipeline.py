@@ -32,7 +32,7 @@ from triage.mail.parse import parse
 from triage.settings import Settings
 from triage.tenant import Tenants
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Goes up when the same octets and catalog may get another verdict than before."""
 
 
@@ -80,6 +80,30 @@ class Reading:
     def cases(self) -> tuple[Case, ...]:
         """Of all notifications, in order."""
         return tuple(case for judged in self.judged for case in judged.cases)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A reading in the words that are recorded of it."""
+
+    verdict: str
+    kind: str
+    rules: tuple[str, ...]
+    tenant: str | None
+    authenticity: str
+
+    @classmethod
+    def of(cls, reading: Reading) -> Found:
+        """The first notification's authenticity, the first tenant, all rules that were acted on."""
+        tenants = (case.authentication.tenant for case in reading.cases)
+        states = (str(case.authentication.state) for case in reading.cases)
+        return cls(
+            str(reading.outcome),
+            str(reading.kind),
+            tuple(dict.fromkeys(case.finding.rule for case in reading.cases if case.finding)),
+            next((tenant for tenant in tenants if tenant), None),
+            next(states, "none"),
+        )
 
 
 class Judge:

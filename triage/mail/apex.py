@@ -140,6 +140,7 @@ _UNITS: Final = (
 )
 """Each with words without which it cannot hold."""
 _PATTERNS: Final = {unit: re.compile(pattern, re.IGNORECASE) for unit, _, pattern in _UNITS}
+_UNIT_LINE: Final = re.compile(r"[A-Za-z]\w{0,14}\.[A-Za-z]\w{0,79}", re.ASCII)
 _JOB_ID: Final = re.compile(
     rf"\bjob\s{{1,4}}id\s{{0,4}}:?\s{{0,4}}{_QUOTE}?(707[0-9A-Za-z]{{12,15}})(?![0-9A-Za-z])",
     re.IGNORECASE,
@@ -245,6 +246,12 @@ def class_on_one_line(region: str, *, apex: bool) -> str | None:
         if match and (apex or "." in match[1]) and not match[1].endswith("Exception"):
             return match[1]
     return None
+
+
+def unit_line(region: str) -> str | None:
+    """The class that stands alone on a line below an Apex head: `StellaConnect.SurveyJob`."""
+    lines = (line.strip(_MARGIN) for line in region.split("\n"))
+    return next((line for line in lines if _UNIT_LINE.fullmatch(line)), None)
 
 
 def read_frames(text: str) -> tuple[str, ...]:

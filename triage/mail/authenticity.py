@@ -120,7 +120,7 @@ def _is_envelope_of(domain: str, org: str | None) -> bool | None:
 
 def _header_fault(notification: Notification, mail: Mail, results: Results) -> str:
     """What no mail of a sane source shows; "" for nothing."""
-    if len(mail.from_) > 1:
+    if len(mail.from_) > 1 or not all(map(_is_address, mail.from_)):
         return "it has not exactly one From address"
     orgs = dict.fromkeys(value.strip()[:15] for value in mail.all("x-sfdc-lk"))
     if len(orgs) > 1:

@@ -179,4 +179,4 @@ def is_of_mailer(mail: Mail) -> bool:
     """Whether a mail is a report of a mail system, by its form or its sender."""
     if mail.reports or mail.content_types[:1] == ("multipart/report",):
         return True
-    return any(report.is_mailer(sender.spec) for sender in mail.from_)
+    return any(report.is_mailer(sender.spec or sender.display) for sender in mail.from_)

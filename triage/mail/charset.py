@@ -32,12 +32,16 @@ _WIDER: Final = {
 """What mailers mean by a name, where they use more than its standard has (WHATWG Encoding)."""
 _EIGHT_BIT: Final = frozenset(("windows-1252", "windows-1254", "iso-8859-15"))
 """Charsets in which any UTF-8 can be read, so that a wrong label goes unnoticed."""
+_JIS: Final = "iso2022_jp_ext"
+_EIGHT_BIT_JAPANESE: Final = ("euc_jp", "cp932")
+"""What is sent under the name of ISO-2022-JP, in the order in which one refuses the other."""
 _MANY_OCTETS: Final = ("utf-16", "utf-32", "iso2022", "cp932", "cp949", "gb18030", "big5", "euc")
 """Charsets that are kept in spite of a broken character."""
 PUNISHING: Final = re.compile(rb"charset[^;]{0,20}=[^;]{0,20}(?:punycode|idna)", re.IGNORECASE)
 _NOT_FOR_MAIL: Final = frozenset(
     ("punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem")
 )
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _WORD: Final = r"=\?[^?\s]{1,60}\?[bBqQ]\?[^?]*\?="
 _WORDS: Final = re.compile(f"{_WORD}(?:[ \t]+{_WORD})*")
@@ -71,15 +75,24 @@ def _decoded(octets: bytes, charset: str, *, is_cut: bool) -> str:
         if octets.startswith(mark):
             return octets.decode(codec, "replace")
     codec = _codec(octets, charset)
-    order = ("utf-8", codec) if codec in _EIGHT_BIT or not codec else (codec, "utf-8")
+    first = ("utf-8", codec) if codec in _EIGHT_BIT or not codec else (codec, "utf-8")
+    order = (*first, *_EIGHT_BIT_JAPANESE) if codec == _JIS else first
     for name in order:
         if name:
             try:
                 return _whole_characters(octets, name) if is_cut else octets.decode(name)
             except (UnicodeError, ValueError):
                 continue
+    if codec in {"", "utf-8"} and _is_broken_utf8(text := octets.decode("utf-8", "replace")):
+        return text
     kept = codec if codec.startswith(_MANY_OCTETS) else "windows-1252"
     return octets.decode(kept, "replace")
+
+
+def _is_broken_utf8(text: str) -> bool:
+    """Whether more characters beyond ASCII could be read as UTF-8 than had to be replaced."""
+    broken = text.count("\ufffd")
+    return sum(1 for _ in _BEYOND_ASCII.finditer(text)) > 2 * broken
 
 
 def _whole_characters(octets: bytes, codec: str) -> str:
@@ -96,7 +109,7 @@ def _codec(octets: bytes, charset: str) -> str:
         return "utf-16-be" if octets[0:200:2].count(0) >= octets[1:200:2].count(0) else "utf-16-le"
     if not name:
         # Undeclared Japanese mail announces itself by its escape sequences.
-        return "iso2022_jp_ext" if b"\x1b$" in octets else ""
+        return _JIS if b"\x1b$" in octets else ""
     if name.replace("_", "-") in _NOT_FOR_MAIL:
         return ""
     try:

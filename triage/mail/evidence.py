@@ -12,7 +12,7 @@ from typing import Final
 
 from triage.mail.hosts import is_agent_connect_host
 from triage.mail.message import Link
-from triage.mail.phrases import fold
+from triage.mail.phrases import fold, visible
 
 Known = Callable[[str], bool]
 
@@ -38,6 +38,8 @@ _SEPARATOR: Final = re.compile(
 _BULLET: Final = re.compile(r"\s*(?:[-*\u2022\u00b7>\u2013]|\(?[0-9]{1,3}[.)])\s+")
 _WORDS: Final = 6
 """That may stand beside the matched words in an error line, before a separator."""
+_FEW_WORDS: Final = 4
+"""That the catalog may not know of an error's own."""
 _LABEL_WORDS: Final = 8
 _WRAPPED: Final = 55
 """Characters from which a line may go on in the next one."""
@@ -134,12 +136,13 @@ def is_package_alert(subject: str, text: str, links: Sequence[Link], known: Know
     branded = has_brand(f"{subject}\n{text[:20_000]}")
     if (branded or has_record(links)) and known(f"{subject}\n{text}"):
         return True
-    if _is_alert_title(subject):
+    if is_alert_title(subject):
         return True
     return branded and any(_LABELLED.match(fold(line[:80])) for line in text.split("\n"))
 
 
-def _is_alert_title(subject: str) -> bool:
+def is_alert_title(subject: str) -> bool:
+    """Whether a subject names the brand and that something went wrong."""
     title = fold(subject)
     return _BRAND.search(title) is not None and _ERROR.search(title) is not None
 
@@ -148,7 +151,7 @@ def is_asked_about(text: str, known: Known) -> bool:
     """Whether a known error stands in a question: then a person speaks, whoever sent it."""
     if "?" not in text and "\uff1f" not in text:
         return False
-    lines = text.split("\n")
+    lines = visible(text).split("\n")
     sentences = (
         sentence.rstrip(" )\"'\u201c\u201d\u00bb")
         for number in _candidates(lines, known)
@@ -162,7 +165,7 @@ def is_conversation(text: str, subject: str = "") -> bool:
 
     Below the subject of an alert only a question says so: machines are polite as well.
     """
-    polite = _is_alert_title(subject)
+    polite = is_alert_title(subject)
     for line in text.split("\n"):
         folded = fold(_URL.sub("", line[:_LONGEST]))
         if _QUESTION.search(folded):
@@ -207,10 +210,19 @@ def status_lines(text: str, known: Known) -> Iterator[int]:
     """Numbers of the lines with a job's status: `First error: …`, as Setup > Apex Jobs shows."""
     for number, line in enumerate(text.split("\n")):
         bare = fold(_BULLET.sub("", line[:_LONGEST])).lstrip("\"'\u201c\u201e")
-        before, mark, _ = bare.partition("first error:")
+        before, mark, after = bare.partition("first error:")
         # A label may stand before it, a sentence may not.
-        if mark and (not before or _is_label(before)) and (known(line) or names_package(text)):
+        if not mark or (before and not _is_label(before)) or _goes_on(after):
+            continue
+        if known(line) or names_package(text):
             yield number
+
+
+def _goes_on(message: str) -> bool:
+    """Whether a person asks about an error message on its line, or says more of it there."""
+    _, *further = _SENTENCE_END.split(message.strip())
+    said = any(not _PROSE.isdisjoint(_tokens(sentence)) for sentence in further)
+    return said or _QUESTION.search(message) is not None
 
 
 def _candidates(lines: Sequence[str], known: Known) -> Iterator[int]:
@@ -228,18 +240,35 @@ def _candidates(lines: Sequence[str], known: Known) -> Iterator[int]:
                 yield number
 
 
+def bare_lines(text: str, known: Known) -> Iterator[int]:
+    """Numbers of the lines that are nothing but a known error, with no label but `Error:`."""
+    lines = text.split("\n")
+    for number in _candidates(lines, known):
+        around = _around(lines[number], known)
+        if around is None or _is_within(lines, number, number):
+            continue
+        (*labels, before), (after, *details) = around
+        if (
+            max(len(before.split()), len(after.split())) <= _FEW_WORDS
+            and not any(detail.strip() for detail in details)
+            and all(_names_error(label) for label in labels if label.strip())
+        ):
+            yield number
+
+
+def _names_error(label: str) -> bool:
+    """Whether a label says that an error follows, or is the type of an exception."""
+    bare = label.strip()
+    is_type = "." in bare and " " not in bare
+    return is_type or _LABELLED.fullmatch(fold(f"{bare}:")) is not None
+
+
 def _is_alone(line: str, known: Known) -> bool:
     """Whether a line is an error, perhaps with a label before and details behind it."""
-    line = _BULLET.sub("", _URL.sub("", line)).strip(" .!*_\"'\u201c\u201d\u201e\u00ab\u00bb")
-    if len(line) > _LONGEST or not known(line) or _QUESTION.search(fold(line)):
+    around = _around(line, known)
+    if around is None:
         return False
-    words = line.split()
-    end = _first(range(1, len(words) + 1), lambda stop: known(" ".join(words[:stop])))
-    start = len(words[:end]) - _first(
-        range(1, end + 1), lambda count: known(" ".join(words[end - count : end]))
-    )
-    labels = _SEPARATOR.split(" ".join(words[:start]))
-    details = _SEPARATOR.split(" ".join(words[end:]))
+    labels, details = around
     # What follows the error words is read up to the first separator only: it may be anything.
     return (
         _is_short(labels[-1], _WORDS)
@@ -247,6 +276,23 @@ def _is_alone(line: str, known: Known) -> bool:
         and _is_short(details[0], _WORDS)
         and not any(_is_sentence(detail) for detail in details[1:])
     )
+
+
+def _around(line: str, known: Known) -> tuple[list[str], list[str]] | None:
+    """What stands before and behind a known error on a line, cut at the separators.
+
+    None where the line holds none, or asks about it.
+    """
+    line = _BULLET.sub("", _URL.sub("", line)).strip(" .!*_\"'\u201c\u201d\u201e\u00ab\u00bb")
+    if len(line) > _LONGEST or not known(line) or _QUESTION.search(fold(line)):
+        return None
+    words = line.split()
+    end = _first(range(1, len(words) + 1), lambda stop: known(" ".join(words[:stop])))
+    start = len(words[:end]) - _first(
+        range(1, end + 1), lambda count: known(" ".join(words[end - count : end]))
+    )
+    labels = _SEPARATOR.split(" ".join(words[:start]))
+    return labels, _SEPARATOR.split(" ".join(words[end:]))
 
 
 def _first(numbers: range, holds: Callable[[int], bool]) -> int:

@@ -20,6 +20,7 @@ from triage.mail.apex import (
     read_unit,
     region_of,
     unique,
+    unit_line,
 )
 from triage.mail.identifiers import (
     agent_connect_sub_domain,
@@ -49,6 +50,8 @@ def read(subject: str, text: str, links: Sequence[Link]) -> Facts:
     causes = read_causes(text, head)
     frames = read_frames(text)
     class_name = unit.class_name or class_on_one_line(region, apex=head is not None)
+    if class_name is None and head is not None and not unit.unit:
+        class_name = unit_line(region)
     hosts = _hosts(text, links)
     org_hosts = unique(host for host in hosts if is_org_host(host))
     by = _BY.search(text) if "rganization" in text else None

@@ -65,7 +65,9 @@ _DATA_CENTRE: Final = re.compile(r"[a-z]{2,5}[0-9]{1,3}-connect-[0-9]{1,3}")
 _POD: Final = re.compile(r"cs[0-9]{1,4}")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _BARE: Final = re.compile(
-    r"(?<![\w@./%=-])(?:[A-Za-z0-9-]{1,63}\.){1,9}[A-Za-z]{2,6}(?![\w@-]|\.\w)", re.ASCII
+    # `*2F` is the slash of a link that a gateway wrapped (URL Defense 3).
+    r"(?<![\w@./%=-])(?!(?<=\*)2[Ff])(?:[A-Za-z0-9-]{1,63}\.){1,9}[A-Za-z]{2,6}(?![\w@-]|\.\w)",
+    re.ASCII,
 )
 
 

@@ -1,8 +1,7 @@
 """The visible text of HTML mail, in lines that the same splitter reads as those of plain text.
 
 Only what a reader sees counts: hidden elements, comments, head, style and signatures are left
-out; quotations get `> `, so that history looks alike in both. Rules in style sheets are not
-applied: what only a class hides is read.
+out (`styles`); quotations get `> `, so that history looks alike in both.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from triage.mail.charset import calm
 from triage.mail.identifiers import links
 from triage.mail.limits import DEFAULT, Budget, LimitExceeded, Limits
+from triage.mail.styles import PLAIN, Ink, Sheet
 
 ORIGINAL: Final = "-----Original Message-----"
 """Put where Outlook separates what follows by structure alone."""
@@ -60,11 +60,6 @@ _PARAGRAPH: Final = frozenset(
 _HEADINGS: Final = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _SIGNATURES: Final = frozenset(("gmail_signature", "moz-signature"))
 _BLANKS: Final = re.compile(r"[ \t\n\r\f\xa0]+")
-_HIDING: Final = re.compile(
-    r"(?:^|;)(?:display:none|visibility:hidden|mso-hide:all|opacity:0(?:\.0*)?(?=;|!|$)"
-    r"|font-size:0(?:\.0*)?(?:px|pt|em|rem|%)?(?=;|!|$))"
-)
-_FLAT: Final = re.compile(r"(?:^|;)max-height:0(?:px)?;")
 _SEPARATOR: Final = re.compile("border-top:solid#(?:e1e1e1|b5c4df)")
 _BAR: Final = re.compile(r"border-left(?:-width)?:(?!none|0)")
 _DATA_URL: Final = re.compile(r"data:[\w/+.-]{1,60};base64,[A-Za-z0-9+/=]*")
@@ -103,29 +98,41 @@ def html_to_text(html: str, limits: Limits = DEFAULT, budget: Budget | None = No
     html = _DATA_URL.sub("data:", html)
     html = budget.part_of("html", html)
     html = html[: _checked(html, budget)]
-    return _body(LexborHTMLParser(html).root, budget)
+    parser = LexborHTMLParser(html)
+    sheets = parser.css("style") if "<style" in html.lower() else ()
+    sheet = Sheet(node.text() for node in sheets if _is_for_screens(node))
+    return _body(parser.root, sheet, budget)
 
 
-def _body(root: LexborNode | None, budget: Budget) -> Body:
+def _is_for_screens(sheet: LexborNode) -> bool:
+    return (sheet.attributes.get("media") or "all").strip().lower() in {"all", "screen"}
+
+
+def _body(root: LexborNode | None, sheet: Sheet, budget: Budget) -> Body:
     reader = _Reader()
-    waiting: list[tuple[LexborNode, bool]] = [(root, False)] if root is not None else []
+    waiting: list[tuple[LexborNode, Ink | None]] = [(root, PLAIN)] if root is not None else []
     nodes, most = 0, budget.left("html_nodes")
     while waiting:
-        node, done = waiting.pop()
-        if done:
+        node, ink = waiting.pop()
+        if ink is None:
             reader.leave(node)
             continue
         nodes += 1
         if nodes > most:
             raise LimitExceeded("html", f"over {most} elements and texts")
         if node.is_text_node:
-            reader.text(node.text_content or "")
-        elif node.is_element_node and reader.enter(node):
-            waiting.append((node, True))
-            children = []
+            if ink is PLAIN or ink.is_seen:
+                reader.text(node.text_content or "")
+        elif node.is_element_node:
+            attributes = node.attributes
+            below = sheet.ink(ink, node.tag or "", attributes)
+            if below is None or not reader.enter(node, attributes):
+                continue
+            waiting.append((node, None))
+            children: list[tuple[LexborNode, Ink | None]] = []
             child = node.first_child
             while child is not None:
-                children.append((child, False))
+                children.append((child, below))
                 child = child.next
             waiting.extend(reversed(children))
     budget.use("html_nodes", nodes)
@@ -183,16 +190,6 @@ def _style(attributes: Mapping[str, str | None]) -> str:
     return re.sub(r"\s+", "", attributes.get("style") or "").lower()
 
 
-def _is_hidden(attributes: Mapping[str, str | None]) -> bool:
-    if "hidden" in attributes:
-        return True
-    if "style" not in attributes:
-        return False
-    style = _style(attributes)
-    flat = _FLAT.search(style)
-    return bool(_HIDING.search(style) or (flat and "overflow:hidden" in style[flat.end() :]))
-
-
 def _is_quotation(attributes: Mapping[str, str | None]) -> bool:
     """Whether a blockquote quotes a mail; it also serves to indent, and to set off."""
     if attributes.get("type") == "cite" or "cite" in attributes:
@@ -225,16 +222,12 @@ class _Reader:
         self._quoted = 0
         self._preformatted = 0
 
-    def enter(self, node: LexborNode) -> bool:
-        """False when the element and all in it are not seen."""
+    def enter(self, node: LexborNode, attributes: Mapping[str, str | None]) -> bool:
+        """False when the element and all in it are not read."""
         name = node.tag or ""
         if name in _UNSEEN:
             return False
-        attributes = node.attributes
-        if attributes and (
-            _is_hidden(attributes)
-            or not _SIGNATURES.isdisjoint((attributes.get("class") or "").split())
-        ):
+        if attributes and not _SIGNATURES.isdisjoint((attributes.get("class") or "").split()):
             return False
         if name in _PARAGRAPH:
             self._end_block(apart=not _is_tight(attributes))

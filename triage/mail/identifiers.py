@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from typing import Final
@@ -259,7 +260,7 @@ def links(text: str, html_links: Sequence[str] = (), limit: int = 500) -> tuple[
         hidden = _link(_INVISIBLE.sub("", href.strip()), -1)
         if hidden and hidden.url not in seen:
             seen.add(hidden.url)
-            found.append(hidden)
+            found.extend(_with_workspace(hidden))
     return tuple(found)
 
 
@@ -279,7 +280,7 @@ def _written(text: str) -> Iterator[Link]:
         if link and not bracketed and trimmed == url:
             link = _over_the_break(text, link, url, end)
         if link:
-            yield link
+            yield from _with_workspace(link)
 
 
 def _to_bracket(text: str, url: str, end: int) -> str:
@@ -354,6 +355,13 @@ def _record_of(url: str) -> str | None:
         if (found := _record_in(place)) is not None:
             return found
     return None
+
+
+def _with_workspace(link: Link) -> tuple[Link, ...]:
+    """The link, and it once more for the record whose workspace its record is opened in."""
+    _, mark, field = link.url.partition("ws=") if link.record_id else ("", "", "")
+    tab = _record_in(field.partition("&")[0]) if mark else None
+    return (link, replace(link, record_id=tab)) if tab not in {None, link.record_id} else (link,)
 
 
 def _record_in(place: str) -> str | None:

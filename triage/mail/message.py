@@ -45,6 +45,8 @@ class RawMail:
     octets: bytes
     truncated: bool = False
     """True when only the first part of a too large mail was fetched."""
+    flags: frozenset[str] = frozenset()
+    """Flags and keywords as it was fetched, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ class Forward:
     text: str
     """The forwarded body, newest part only, marks and `>` removed."""
     links: tuple[str, ...] = ()
+    is_marked: bool = True
+    """False when a header block stands there and nothing says forward, nor answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,9 +137,10 @@ class _Reading:
         if reports or found.content_types[0] == "multipart/report":
             found.attached.clear()  # the returned mail, which nobody passed on
         text = _together(found.texts)
-        parts = split(text, subject)
+        threaded = any(name in {"in-reply-to", "references"} for name, _ in headers)
+        parts = split(text, subject, threaded=threaded)
         if self._adds_links(found.rich, text, parts):
-            parts = _with_links(parts, split(self._rich(found.rich), subject))
+            parts = _with_links(parts, split(self._rich(found.rich), subject, threaded=threaded))
         mail = Mail(
             headers=headers,
             subject=subject,

@@ -16,8 +16,13 @@ _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 def fold(text: str) -> str:
     """One line for comparison: compatibility forms, case and blanks made alike (NFKC)."""
     if not text.isascii():
-        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).replace("\u2019", "'")
+        text = visible(unicodedata.normalize("NFKC", text)).replace("\u2019", "'")
     return " ".join(text.split()).casefold()
+
+
+def visible(text: str) -> str:
+    """A text without the characters that have no width."""
+    return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
 FORWARDED: Final = frozenset(
@@ -248,6 +253,18 @@ _ACKNOWLEDGED_WITHIN: Final = 600
 def is_acknowledgement(subject: str, text: str) -> bool:
     """Whether a ticket system says that it took a mail, which it may quote."""
     return _ACKNOWLEDGED.search(fold(f"{subject}\n{text[:_ACKNOWLEDGED_WITHIN]}")) is not None
+
+
+_LEAVING: Final = re.compile(
+    r"unsubscribe|abbestell|abmelden|désabonn|désinscri|darse de baja|disiscri|afmelden|配信停止"
+)
+_LEAVING_WITHIN: Final = 2_000
+"""Characters at the end of a newsletter that say how to leave its list."""
+
+
+def offers_leaving(text: str) -> bool:
+    """Whether a text says how to be taken off a list, as newsletters do."""
+    return _LEAVING.search(fold(text[-_LEAVING_WITHIN:])) is not None
 
 
 _ABSENT: Final = re.compile(

@@ -18,6 +18,9 @@ _MOST: Final = 100
 """Recipients of one report that are read."""
 _SAID: Final = 65_536
 """Characters of a free form in which the recipient is looked for."""
+_MAILERS: Final = frozenset(("mailerdaemon", "maildaemon", "postmaster"))
+_MARKS: Final = re.compile(r"[-_.\s]+")
+_BRACKETS: Final = re.compile(r"[<>]")
 _OWN_ID: Final = re.compile(rf"<({re.escape(OWN_PREFIX)}[0-9a-f]{{32}}@[^\s<>@]{{1,255}})>")
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\]\"',;:@]{1,128}@[^\s<>()\[\]\"',;:@]{1,255}")
 _MESSAGE_ID: Final = re.compile(r"(?im)^Message-ID:\s{0,10}<([^<>\s]{1,998})>")
@@ -37,8 +40,12 @@ def own_message_id(text: str) -> str:
 
 
 def is_mailer(spec: str) -> bool:
-    """Whether an address is one from which mail systems report (RFC 5321, 4.5.1; RFC 2142)."""
-    return spec.partition("@")[0] in {"mailer-daemon", "postmaster", "mail-daemon", "mailerdaemon"}
+    """Whether an address is one from which mail systems report (RFC 5321, 4.5.1; RFC 2142).
+
+    Where it is no address: `MAILER-DAEMON <>`, `Mail Delivery Subsystem <MAILER-DAEMON>` or `<>`.
+    """
+    names = _BRACKETS.split(spec.partition("@")[0])
+    return spec.strip() == "<>" or any(_MARKS.sub("", n).lower() in _MAILERS for n in names)
 
 
 def delivery_reports(message: Message) -> tuple[DeliveryReport, ...]:

@@ -32,7 +32,7 @@ _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _OUTSIDE: Final = re.compile(rf'[^()"\\]+|{_QUOTED}|[(]')
 _IN_COMMENT: Final = re.compile(r"[^()\\]+|\\.|[()]")
 _END: Final = r"(?= |;|$)"
-_ID: Final = re.compile(r'([^ ;",()\\]+)(?: 1)? ?(?=;)')
+_ID: Final = re.compile(rf'({_QUOTED}|[^ ;",()\\]+)(?: 1)? ?(?=;)')
 _NONE: Final = re.compile(r"; ?none", re.IGNORECASE)
 _METHOD: Final = re.compile(
     rf" ?; ?([\w.-]{{1,80}}) ?(?:/ ?[0-9]{{1,9}} ?)?= ?([\w.-]{{1,80}}){_END}", re.ASCII
@@ -167,7 +167,9 @@ def _parse(value: str) -> tuple[str, tuple[Result, ...]] | None:
         if (name := method[1].lower()) in _DOMAINS:
             found.append(Result(name, method[2].lower(), _domain(name, named)))
     complete = at == len(bare) and at > head.end()
-    return (head[1].lower(), tuple(found)) if complete or _NONE.fullmatch(bare, at) else None
+    if not complete and not _NONE.fullmatch(bare, at):
+        return None
+    return head[1].strip('"').lower(), tuple(found)
 
 
 def _without_comments(value: str) -> str | None:

@@ -15,14 +15,17 @@ from typing import Final
 from triage.mail.charset import PUNISHING
 from triage.mail.limits import Budget, LimitExceeded, Limits, Unreadable
 
-_CONTENT: Final = re.compile(rb"\ncontent-(?:type|disposition):[^\n]*(?:\n[ \t][^\n]*)*")
+_CONTENT: Final = re.compile(rb"\ncontent-(?:type|disposition)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*")
 _BOUNDARY: Final = re.compile(rb'boundary\s*=\s*(?:"([^"\n\\]*)"|([^\s";\\]+))[ \t]*(?=[;\n]|\Z)')
 _NAMED: Final = re.compile(rb"boundary\s*[*=]")
 _DELIMITER: Final = re.compile(rb"\n--([^\n]+)")
 _FIELD: Final = re.compile(rb"^[^\s:][^\n:]{0,200}:", re.MULTILINE)
+_COMMENT: Final = re.compile(r"\([^()]*\)")
 _PARAMETER: Final = re.compile(rb";|\*[0-9]")
+_PADDED: Final = re.compile(r"=[ \t]++(?=\n)")
 _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=\s]")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/=]{40}")
+_QUOTED: Final = "quoted-printable"
 _BASE64_START: Final = 400
 _FIELDS_A_PART: Final = 10
 """Content fields, with what only looks like one in a text."""
@@ -149,17 +152,37 @@ def part_octets(part: Message) -> bytes:
     What says that it is in base64 and is plainly not, is taken as it stands.
     """
     try:
+        _name_encoding(part)
         if _is_not_base64(part):
             del part["content-transfer-encoding"]
+        _without_padding(part)
         payload = part.get_payload(decode=True)
     except (ValueError, LookupError, TypeError, AssertionError):
         return b""
     return payload if isinstance(payload, bytes) else b""
 
 
+def _name_encoding(part: Message) -> None:
+    """Name the transfer encoding alone: the parser knows none that a blank or comment follows."""
+    raw = str(part.get("content-transfer-encoding", ""))
+    if not raw.isalnum() and (named := _COMMENT.sub("", raw).partition(";")[0].strip()) != raw:
+        part.replace_header("content-transfer-encoding", named)
+
+
+def _without_padding(part: Message) -> None:
+    """Remove the blanks that a mail server put behind soft line breaks (RFC 2045, 6.7, rule 3)."""
+    text = part.get_payload() if _encoding(part) == _QUOTED else None
+    # Octets beyond ASCII, which have no place here, would not come back as they were.
+    if isinstance(text, str) and text.isascii() and ("= " in text or "=\t" in text):
+        part.set_payload(_PADDED.sub("=", text))
+
+
+def _encoding(part: Message) -> str:
+    return str(part.get("content-transfer-encoding", "")).strip().lower()
+
+
 def _is_not_base64(part: Message) -> bool:
-    encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
-    if encoding != "base64" or part.is_multipart():
+    if _encoding(part) != "base64" or part.is_multipart():
         return False
     start = str(part.get_payload())[:_BASE64_START].lstrip()
     # A character may be broken, and what a list adds below may be plain.

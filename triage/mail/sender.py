@@ -76,6 +76,18 @@ def is_by(mail: Mail, addresses: Collection[str]) -> bool:
     return any(sender.spec in addresses for sender in mail.from_)
 
 
+def is_of_company(sender: Address, mail: Mail) -> bool:
+    """Whether a mail passed on says that it is of the company of who passes it on.
+
+    Or of an org that sends in its place (`sfcustomeremail.com`).
+    """
+    domain = sender.domain
+    own = [by.domain for by in mail.from_ if by.domain]
+    if not domain or is_below(domain, "sfcustomeremail.com"):
+        return bool(domain)
+    return any(is_below(domain, other) or is_below(other, domain) for other in own)
+
+
 def is_reply(mail: Mail) -> bool:
     """Whether a person answers; a forward may carry the same headers."""
     if phrases.is_forward(mail.subject):

@@ -15,6 +15,7 @@ from email.policy import compat32
 from typing import Final
 
 _FIELD: Final = re.compile(r"([!-9;-~]+):[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|$)")
+_SPACED: Final = re.compile(rb"^([!-9;-~]++)[ \t]++:", re.MULTILINE)
 _DEPTH: Final = 5
 """Of multiparts in each other; deeper ones are rare."""
 
@@ -43,13 +44,22 @@ def fields(block: str) -> Fields | None:
 def header_fields(block: bytes) -> Fields:
     """As `fields`, of any octets."""
     found = fields(block.decode("ascii", "surrogateescape"))
-    return list(email.message_from_bytes(block).raw_items()) if found is None else found
+    return list(_parsed(block).raw_items()) if found is None else found
 
 
 def message(octets: bytes) -> Message:
     """The message tree of a mail with LF line ends."""
     found = _part(octets.decode("ascii", "surrogateescape"), _DEPTH)
-    return email.message_from_bytes(octets) if found is None else found
+    return _parsed(octets) if found is None else found
+
+
+def _parsed(octets: bytes) -> Message:
+    """What the parser makes of it; at blanks before a colon it would end the header block.
+
+    Old mailers put them there, and they must be read (RFC 5322, 4.5).
+    """
+    block, blank, body = octets.partition(b"\n\n")
+    return email.message_from_bytes(_SPACED.sub(rb"\1:", block) + blank + body)
 
 
 def _part(text: str, depth: int) -> Message | None:

@@ -162,7 +162,8 @@ class _Search:
         if evidence.apex_heads(text):
             return Kind.APEX_EXCEPTION
         links = self._links(text, mail.html_links)
-        if evidence.is_alert_subject(mail.subject, is_bulk=sender.is_bulk(mail)):
+        is_bulk = sender.is_bulk(mail) or phrases.offers_leaving(text)
+        if evidence.is_alert_subject(mail.subject, is_bulk=is_bulk):
             ours = proof == "agent_connect" or evidence.has_agent_connect(links)
             return Kind.API_ERROR_ALERT if ours else None
         if is_answer:
@@ -188,22 +189,27 @@ class _Search:
 
     def _forwarded(self, mail: Mail) -> Iterator[Notification]:
         forwards = mail.forwards[: self._limits.forwards]
-        for number, forward in enumerate(forwards, 1):
-            if forward.from_.spec in self._own:
+        for forward in forwards:
+            if forward.from_.spec in self._own or self._was_answered(forward, mail):
                 continue
             for text in _by_heads(self._cut(forward.text)):
                 links = self._links(text, forward.links)
                 subject = forward.subject or phrases.without_prefixes(mail.subject)
-                # What holds a further mail is what a person wrote above that.
-                is_note = number < len(forwards) and phrases.is_forward(subject)
-                kind = self._passed_on(subject, text, links, forward, is_note=is_note)
+                kind = self._passed_on(subject, text, links, forward, mail)
                 if kind is not None:
                     yield self._notification(
                         kind, Route.FORWARDED, subject, text, links, claimed=forward.from_
                     )
 
+    def _was_answered(self, forward: Forward, mail: Mail) -> bool:
+        """Whether what only a header block sets apart is talk, or stands in an automatic mail."""
+        if forward.is_marked:
+            return False
+        is_said = phrases.is_reply(forward.subject) or evidence.is_conversation(forward.text)
+        return is_said or not self._may_paste(mail)
+
     def _passed_on(
-        self, subject: str, text: str, links: Sequence[Link], forward: Forward, *, is_note: bool
+        self, subject: str, text: str, links: Sequence[Link], forward: Forward, mail: Mail
     ) -> Kind | None:
         """The kind of a forwarded text, whose sender only its own lines tell."""
         if evidence.is_warning_or_flow(subject, text):
@@ -211,16 +217,36 @@ class _Search:
         if evidence.apex_heads(text):
             return Kind.APEX_EXCEPTION
         of_agent_connect = is_agent_connect_host(forward.from_.domain)
-        if evidence.is_alert_subject(subject):
+        if evidence.is_alert_subject(subject, is_bulk=phrases.offers_leaving(text)):
             ours = of_agent_connect or evidence.has_agent_connect(links)
             return Kind.API_ERROR_ALERT if ours else None
         if of_agent_connect or is_salesforce_host(forward.from_.domain):
             return None
-        if is_note or phrases.is_reply(subject) or evidence.is_conversation(text, subject):
-            stands = self._stands_alone(text, links)
-        else:
-            stands = evidence.is_package_alert(subject, text, links, self._known)
-        return Kind.MANAGED_PACKAGE if stands else None
+        # What holds a further mail is what a person wrote above that.
+        is_note = forward is not mail.forwards[-1] and phrases.is_forward(subject)
+        is_said = phrases.is_reply(subject) or evidence.is_conversation(text, subject)
+        if is_note or is_said or not forward.is_marked:
+            return Kind.MANAGED_PACKAGE if self._stands_alone(text, links) else None
+        return self._alert(subject, text, links, forward, mail)
+
+    def _alert(
+        self, subject: str, text: str, links: Sequence[Link], forward: Forward, mail: Mail
+    ) -> Kind | None:
+        """The kind of a forwarded text that may be an alert of the package.
+
+        People pass on articles, release notes and agendas as well. One that names a known error
+        and no record comes from the customer's own org, and says its error on a line; of what
+        only looks like it a person must judge.
+        """
+        if not evidence.is_package_alert(subject, text, links, self._known):
+            return None
+        if evidence.has_record(links) or not self._known(f"{subject}\n{text}"):
+            return Kind.MANAGED_PACKAGE
+        if next(evidence.bare_lines(text, self._known), None) is None:
+            return None
+        if sender.is_of_company(forward.from_, mail):
+            return Kind.MANAGED_PACKAGE
+        return Kind.OTHER if evidence.is_alert_title(subject) else None
 
     def _attached(self, mail: Mail) -> Iterator[Notification]:
         """Those of an enclosed mail, whoever wrote that; a report or mail of ours holds none."""

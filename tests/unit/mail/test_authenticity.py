@@ -204,6 +204,8 @@ def test_all_signatures_of_one_field_count():
         'mx.example.com; dkim=pass header.d="a.example" header.b="x(;y\\""',
         'mx.example.com; dkim=pass header.i="the robot"@a.example',
         "mx.example.com; dkim=pass header.i=@a.example (größer)",
+        '"mx.example.com"; dkim=pass header.d=a.example',
+        '"MX.example.com" 1; dkim=pass header.d=a.example',
     ],
 )
 def test_the_forms_that_servers_write_are_read(field):
@@ -226,6 +228,9 @@ def test_the_forms_that_servers_write_are_read(field):
         "mx.example.com; dkim=pass header.d=a.example (",
         "mx.example.com; (dkim=pass header.d=a.example)",
         'mx.example.com; x=y reason="; dkim=pass header.d=a.example',
+        '"mx.example.com; dkim=pass header.d=a.example',
+        '"mx.example.com" "; dkim=pass header.d=a.example',
+        '"mx.example.com; dkim=pass header.d=a.example"; dkim=pass header.d=a.example',
         "mx.example.com; " + "(" * 5_000 + "dkim=pass header.d=a.example",
         "mx.example.com; dkim=pass header.d=a.example" + " " * 20_000,
         "",

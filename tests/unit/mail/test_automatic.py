@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from triage.mail.automatic import answers_by_itself, automatic, is_ours_returning, settled
+from triage.mail.automatic import (
+    answers_by_itself,
+    automatic,
+    is_of_mailer,
+    is_ours_returning,
+    settled,
+)
 from triage.mail.message import OWN_PREFIX, Mail
 from triage.mail.parse import parse
 
@@ -194,3 +200,21 @@ def test_octets_that_are_no_mail_settle_nothing(raw: bytes) -> None:
 
 def test_only_the_header_block_is_looked_at() -> None:
     assert settled(octets(body="Precedence: bulk\r\n\r\nPrecedence: bulk"), ()) is None
+
+
+@pytest.mark.parametrize(
+    ("sender", "reports"),
+    [
+        ("MAILER-DAEMON@mx.example.net", True),
+        ("MAILER-DAEMON <>", True),
+        ("Mail Delivery Subsystem <MAILER-DAEMON>", True),
+        ("Mail Delivery Service <post_master@mail.example.net>", True),
+        ("<>", True),
+        ("Postmaster <priya@northwind.example>", False),
+        ("Postmaster's friend", False),
+        ("priya", False),
+    ],
+)
+def test_a_mail_system_is_known_by_what_stands_for_its_address(sender: str, reports: bool) -> None:
+    octets = f"From: {sender}\r\nSubject: x\r\n\r\ntext\r\n".encode()
+    assert is_of_mailer(parse(octets)) is reports

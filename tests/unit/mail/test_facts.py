@@ -27,6 +27,13 @@ def read(text: str, subject: str = "", html: tuple[str, ...] = ()) -> Facts:
 # The head
 
 
+@pytest.mark.parametrize("name", ["StellaConnect.SurveyJob", "Other.Job"])
+def test_a_unit_may_stand_alone_on_its_line(name):
+    found = read(f"{HEAD}\n{ORGANIZATION}\n{name}\n\ncaused by: System.LimitException: x")
+    assert (found.class_name, found.namespaces) == (name, (name.partition(".")[0],))
+    assert read(f"{name}\n\ncaused by: System.LimitException: x").class_name is None
+
+
 @pytest.mark.parametrize(
     "head",
     [

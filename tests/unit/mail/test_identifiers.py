@@ -520,3 +520,20 @@ def test_other_envelopes_name_no_org(path):
 @pytest.mark.parametrize("packed", ["", "abc", "8x-", "8x-1abcdeak1abcdeak", "8x--1"])
 def test_an_unknown_form_of_envelope_tells_nothing(packed):
     assert same_org(packed, "00D8x000001AbCd") is None
+
+
+def test_a_record_in_the_workspace_of_another_is_found_beside_it():
+    account = "0018x000001AbCdAAK"
+    host = "https://northwind.lightning.force.com"
+    tab = quote(f"/lightning/r/Case/{CASE}/view", safe="")
+    url = f"{host}/lightning/r/Account/{account}/view?ws={tab}"
+    assert [link.record_id for link in links(url)] == [account, CASE]
+    assert [link.record_id for link in links("", [url])] == [account, CASE]
+    assert [link.record_id for link in links(f"{LIGHTNING}?ws={tab}")] == [CASE]
+    assert [link.record_id for link in links(f"{host}/lightning/page/home?ws={tab}")] == [CASE]
+
+
+def test_the_encoded_rest_of_a_rewritten_link_is_no_host():
+    text = "https://urldefense.com/v3/__https://x.example/?u=https*3A*2F*2Fnorthwind.my.salesforce.com__;"
+    assert bare_hosts(text) == ()
+    assert bare_hosts("*northwind.my.salesforce.com*")[0][0] == "northwind.my.salesforce.com"

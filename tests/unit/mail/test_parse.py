@@ -145,6 +145,16 @@ def test_any_line_ends_are_read_alike(end: bytes) -> None:
     assert (read.subject, read.newest) == ("a subject", "one\ntwo")
 
 
+def test_blanks_before_the_colon_of_a_field_are_left_out() -> None:
+    octets = mail().replace(b"From:", b"From :").replace(b"Subject:", b"Subject \t:")
+    read = parse(octets)
+    assert read.subject == "a subject"
+    assert [a.spec for a in read.from_] == ["priya@northwind.example"]
+    folded = parse(mail(subject=b"a\r\n b :c"))
+    assert folded.subject == "a b :c"
+    assert parse(mail(b"Priya :\r\nwrites\r\n")).newest == "Priya :\nwrites"
+
+
 def test_a_truncated_mail_is_marked() -> None:
     assert parse(mail(), truncated=True).truncated
 
@@ -161,6 +171,8 @@ def test_a_truncated_mail_is_marked() -> None:
         ("utf-16", "utf-16-be"),
         ("utf-16le", "utf-16-le"),
         ("iso-2022-jp", "iso2022_jp"),
+        ("iso-2022-jp", "cp932"),
+        ("iso-2022-jp", "euc_jp"),
         ("shift_jis", "cp932"),
         ("euc-jp", "euc_jp"),
         ("x-no-such-charset", "utf-8"),
@@ -179,6 +191,17 @@ def test_latin_letters_under_a_wrong_charset_fall_back_to_windows_1252(declared:
     assert text(body, f"text/plain; charset={declared}") == "Prüfung – “ok”"
 
 
+@pytest.mark.parametrize("declared", ["utf-8", "x-unknown", ""])
+def test_a_broken_character_leaves_the_others_in_utf_8(declared: str) -> None:
+    body = "Prüfung – “ok” R".encode() + b"\xc3 und mehr"
+    assert text(body, f"text/plain; charset={declared}") == "Prüfung – “ok” R\ufffd und mehr"
+
+
+def test_two_letters_that_could_be_utf_8_do_not_make_it_utf_8() -> None:
+    body = "»Spaß« am Prüfen".encode("windows-1252")
+    assert text(body, "text/plain; charset=utf-8") == "»Spaß« am Prüfen"
+
+
 def test_iso_2022_jp_without_a_charset_is_recognised() -> None:
     assert text("日本語".encode("iso2022_jp"), "text/plain", "7bit") == "日本語"
 
@@ -194,6 +217,10 @@ def test_a_character_cut_off_costs_only_itself() -> None:
         ("quoted-printable", b"Employee cannot=\r\n be a Qu=65ue"),
         ("base64", b"RW1wbG95ZWUgY2Fubm90IGJlIGEgUXVldWU="),
         ("BASE64", b"RW1wbG95ZWUgY2Fubm90IGJlIGEgUXVldWU"),
+        ("base64 ; x", b"RW1wbG95ZWUgY2Fubm90IGJlIGEgUXVldWU="),
+        ("quoted-printable", b"Employee cannot= \t\r\n be a Qu=65ue"),
+        ("quoted-printable \t", b"Employee cannot=\r\n be a Qu=65ue"),
+        ("(as sent) quoted-printable", b"Employee cannot=\r\n be a Qu=65ue"),
         ("8bit", b"Employee cannot be a Queue"),
         ("no-such-encoding", b"Employee cannot be a Queue"),
     ],

@@ -178,6 +178,29 @@ def test_outlooks_history_is_history_below_a_reply_and_a_forward_below_a_forward
     assert [forward.text for forward in passed_on.forwards] == [ERROR]
 
 
+@pytest.mark.parametrize("subject", ["", "please help", "Stella Connect Integration Error"])
+def test_a_header_block_below_a_subject_of_ones_own_is_a_forward_without_mark(subject: str) -> None:
+    block = "From: A <a@b.example>\nSent: Monday\nTo: P\nSubject: Error"
+    (found,) = of(f"Please look.\n\n____\n{block}\n\n{ERROR}", subject).forwards
+    assert (found.subject, found.text, found.is_marked) == ("Error", ERROR, False)
+    answer = split(Body((*f"OK\n\n{block}\n\n{ERROR}".split("\n"),)), subject, threaded=True)
+    assert (answer.newest, answer.forwards) == ("OK", ())
+
+
+def test_a_header_block_within_a_forward_without_mark_is_history() -> None:
+    block = "From: A <a@b.example>\nSent: Monday\nTo: P\nSubject: Error"
+    (found,) = of(f"Look.\n\n{block}\n\nfirst\n\n{block}\n\nsecond").forwards
+    assert found.text == "first"
+
+
+@pytest.mark.parametrize("subject", ["", "RE: else", "?\ufffd"])
+def test_an_answer_may_have_lost_its_subject_and_its_labels(subject: str) -> None:
+    block = "V=C3=A1: Mai <mai@b.example>\nKl=C3=BC: 16.11.2026 10:05\nC=C3: Dan"
+    lines = (*f"OK\n\n{block}\n\n{ERROR}".split("\n"),)
+    assert split(Body(lines), subject, threaded=True).newest == "OK"
+    assert ERROR in split(Body(lines), "").newest
+
+
 @pytest.mark.parametrize(
     ("block", "subject"),
     [

@@ -262,10 +262,42 @@ def test_all_kinds_can_be_forwarded(subject: str, text: str, kind: Kind) -> None
         ("Minutes", "Agent Connect comes up next week."),
         ("API Error Alert", "502 at payhub"),
         ("Apex governor limit warning", "Number of SOQL queries: 65 out of 100"),
+        ("News", f"Changes\n\n* Agent Connect: {QUEUE} no longer comes twice"),
+        ("Agenda", f"9:00 Agent Connect\n9:15 {QUEUE} (Tom)\n10:00 Break"),
+        ("Agent Connect tips", f"Today: {QUEUE}. You see this when a queue owns the case."),
     ],
 )
 def test_forwards_of_other_mail_hold_none(subject: str, text: str) -> None:
     none(forwarded(text, subject))
+
+
+FOREIGN = "Tools <tools@tools.example>"
+
+
+def test_an_alert_without_a_record_is_one_from_the_forwarders_own_company() -> None:
+    subject, text = "Agent Connect error", f"Case: 00104417\nError: {QUEUE}"
+    assert only(forwarded(text, subject)).kind is Kind.MANAGED_PACKAGE
+    foreign = f"FYI\n\n{MARK}{HEAD.format(subject).replace(SERVICE, FOREIGN)}{text}"
+    assert only(mail(foreign, f"Fwd: {subject}")).kind is Kind.OTHER
+    none(mail(foreign.replace(subject, "Agent Connect news"), "Fwd: Agent Connect news"))
+
+
+def test_a_forward_without_mark_holds_an_alert_and_no_talk() -> None:
+    block = f"Von: {SERVICE}\nGesendet: Freitag\nAn: P\nBetreff: Fehler"
+    assert only(mail(f"Bitte ansehen.\n\n{block}\n\n{ALERT}", "Hilfe")).text == ALERT
+    none(mail(f"Erledigt.\n\n{block}\n\nHallo Priya,\n\n{ALERT}\n\nGrüße", "Hilfe"))
+    none(
+        mail(f"Erledigt.\n\n{block}\n\n{ALERT}", "Hilfe", headers={"In-Reply-To": "<a@b.example>"})
+    )
+    none(mail(f"Danke.\n\n{block}\n\n{ALERT}", "Hilfe", headers={"X-Autoreply": "yes"}))
+
+
+def test_a_newsletter_about_the_alerts_is_none_of_them() -> None:
+    text = f"They name the reason now: {QUEUE}.\n{STATUS_PAGE}\n\nUnsubscribe: {STATUS_PAGE}"
+    none(mail(text, "News: API Error Alerts explained", AGENT_CONNECT))
+    assert (
+        only(mail(text, "API Error Alert: northwind", AGENT_CONNECT)).kind is Kind.API_ERROR_ALERT
+    )
 
 
 def test_several_forwards_in_one_mail_are_several_notifications() -> None:
@@ -395,6 +427,9 @@ def test_a_status_line_of_a_job_is_pasted_without_a_record(label: str) -> None:
     text = f"Hallo,\n\n{label}First error: Job object is locked and currently processing\n\nJonas"
     assert only(mail(text)).route is Route.PASTED
     none(mail("Hallo,\n\nwas heißt First error: Job object is locked and currently processing?"))
+    locked = "First error: Job object is locked and currently processing"
+    none(mail(f"Known issues\n\n{label}{locked}. This keeps the next job from being scheduled."))
+    none(mail(f"Notes\n\n1. Apex jobs: {locked}. Please wait if you see it."))
 
 
 def test_quoted_history_and_signatures_hold_none() -> None:
