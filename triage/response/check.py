@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -23,9 +24,10 @@ _TENANT = Tenant("northwind", my_domains=(_HOST,), agent_connect=("northwind",))
 
 
 def check(templates: Templates) -> tuple[TemplateFault, ...]:
-    """Every fault of every template: syntax, missing files, and what rendering shows."""
+    """Every fault of every template: syntax, missing files, what rendering shows, translations."""
     found = list(templates.faults())
     broken = {fault.template for fault in found}
+    found += _translations(templates, broken)
     for path, make in _mails(templates):
         if path in broken:
             continue
@@ -36,6 +38,25 @@ def check(templates: Templates) -> tuple[TemplateFault, ...]:
         except RenderFault as fault:
             found.append(TemplateFault(path, 1, str(fault)))
     return tuple({str(fault): fault for fault in found}.values())
+
+
+def _translations(templates: Templates, broken: AbstractSet[str]) -> Iterator[TemplateFault]:
+    """Templates of other languages that do not tell what the English ones tell."""
+    paths = set(templates)
+    for path in sorted(paths - broken):
+        folder, _, rest = path.partition("/")
+        language, _, name = rest.partition("/")
+        english = f"{folder}/en/{name}"
+        if folder not in {"replies", "digest"} or language == "en" or english in broken:
+            continue
+        if english not in paths:
+            yield TemplateFault(path, 0, f"the file {english}, which it translates, is missing")
+            continue
+        ours, theirs = templates.variables(path), templates.variables(english)
+        for variable in sorted(theirs - ours):
+            yield TemplateFault(path, 0, f"does not use {variable}, which {english} uses")
+        for variable in sorted(ours - theirs):
+            yield TemplateFault(path, 0, f"uses {variable}, which {english} does not use")
 
 
 def _mails(templates: Templates) -> Iterator[tuple[str, Callable[[], OutboundMessage]]]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from triage.incident.incident import Incident, Reason
 from triage.response.markdown import Bar
@@ -24,6 +24,7 @@ from triage.tenant import Tenant
 
 MAX_ROWS = 30
 """Rows of one list; of the others the number is given."""
+UNKNOWN_TENANT = "unknown tenant"
 
 # Weeks -----------------------------------------------------------------------------------
 
@@ -248,29 +249,40 @@ def _open(
     )
 
 
+class _Label(NamedTuple):
+    """What the rows of a bar are counted by."""
+
+    text: str
+    key: str = ""
+    tenant: str = ""
+
+
 def _by_error(
     rows: Iterable[OccurrenceRow], rules: Mapping[str, KnownError], audience: Tenant | None
-) -> Counter[str]:
-    counted: Counter[str] = Counter()
+) -> Counter[_Label]:
+    counted: Counter[_Label] = Counter()
     for row in rows:
         if row.rule is None:
             continue
         title = rules[row.rule].title if row.rule in rules else row.rule
-        counted[title if audience else f"{title} ({row.tenant or 'unknown tenant'})"] += 1
+        tenant = "" if audience else row.tenant or UNKNOWN_TENANT
+        counted[_Label(f"{title} ({tenant})" if tenant else title, row.rule, tenant)] += 1
     return counted
 
 
-def _by_tenant(rows: Iterable[OccurrenceRow]) -> Counter[str]:
-    return Counter(row.tenant or "unknown tenant" for row in rows)
+def _by_tenant(rows: Iterable[OccurrenceRow]) -> Counter[_Label]:
+    nobody = _Label(UNKNOWN_TENANT, key=UNKNOWN_TENANT)
+    return Counter(_Label(row.tenant) if row.tenant else nobody for row in rows)
 
 
-def _bars(now: Counter[str], before: Counter[str]) -> tuple[Bar, ...]:
+def _bars(now: Counter[_Label], before: Counter[_Label]) -> tuple[Bar, ...]:
     """Most first; what there was only in the week before is shown as well."""
     labels = sorted(now.keys() | before.keys(), key=lambda name: (-now[name], -before[name], name))
-    shown = [Bar(label, now[label], before[label]) for label in labels[:MAX_ROWS]]
+    shown = [Bar(x.text, now[x], before[x], x.key, x.tenant) for x in labels[:MAX_ROWS]]
     if rest := labels[MAX_ROWS:]:
         label = f"{len(rest)} others"
-        shown.append(Bar(label, sum(now[x] for x in rest), sum(before[x] for x in rest)))
+        counts = sum(now[x] for x in rest), sum(before[x] for x in rest)
+        shown.append(Bar(label, *counts, key="others"))
     return tuple(shown)
 
 
@@ -291,14 +303,14 @@ def digest(
     language: str = "en",
 ) -> OutboundMessage:
     """The digest as a mail to one reader. Raises TemplateFault."""
-    path, language = templates.localised("digest", language, "weekly.md.j2")
+    path, language = templates.localised("digest", (language,), "weekly.md.j2")
     rendered = body(
         templates,
         path,
         language=language,
         timezone=timezone,
         hosts=frozenset(),
-        digest=content,
+        digest=_in_language(content, templates, language),
         last_day=content.end - timedelta(seconds=1),
         most=MAX_ROWS,
     )
@@ -312,4 +324,31 @@ def digest(
         message_id=message_id,
         triage_id=triage_id(message_id),
         language=language,
+    )
+
+
+def _in_language(content: DigestContent, templates: Templates, language: str) -> DigestContent:
+    """The same with the titles, reasons and labels for which the language has words."""
+
+    def said(key: str, english: str) -> str:
+        return next(iter(templates.words(language, key)), english) if key else english
+
+    def incidents(those: tuple[Incident, ...]) -> tuple[Incident, ...]:
+        return tuple(replace(one, title=said(one.rule or "", one.title)) for one in those)
+
+    def bars(those: tuple[Bar, ...]) -> tuple[Bar, ...]:
+        return tuple(replace(bar, label=label(bar)) for bar in those)
+
+    def label(bar: Bar) -> str:
+        own = bar.label.removesuffix(f" ({bar.tenant})") if bar.tenant else bar.label
+        tenant = said(bar.tenant, bar.tenant) if bar.tenant == UNKNOWN_TENANT else bar.tenant
+        return said(bar.key, own) + (f" ({tenant})" if tenant else "")
+
+    return replace(
+        content,
+        off=incidents(content.off),
+        at_risk=incidents(content.at_risk),
+        known=bars(content.known),
+        tenants=bars(content.tenants),
+        held=tuple(replace(held, why=said(held.reason, held.why)) for held in content.held),
     )

@@ -13,7 +13,7 @@ import re
 import string
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from textwrap import fill
 
@@ -56,6 +56,10 @@ class Bar:
     label: str
     count: int
     before: int
+    key: str = field(default="", compare=False)
+    """By which a language knows its own words for the label."""
+    tenant: str = field(default="", compare=False)
+    """Whose it is, when the label says so in brackets."""
 
 
 def clean(text: str) -> str:
@@ -161,15 +165,17 @@ def _inline(tokens: Sequence[Token], hosts: AbstractSet[str]) -> Iterator[Token]
             yield token
 
 
-def text_and_html(markdown: str, hosts: AbstractSet[str] = frozenset()) -> tuple[str, str]:
+def text_and_html(
+    markdown: str, hosts: AbstractSet[str] = frozenset(), *, language: str = "en"
+) -> tuple[str, str]:
     """Both forms of a mail's body.
 
-    Plain text as a person would type it, wrapped at `WIDTH` columns, ends with LF; and a fragment
-    of HTML without scripts and images. Only links to `hosts` are links.
+    Plain text as a person would type it in this language, wrapped at `WIDTH` columns, ends with
+    LF; and a fragment of HTML without scripts and images. Only links to `hosts` are links.
     """
     tokens = _parse(markdown, hosts)
     text = _blocks(SyntaxTreeNode(tokens).children, WIDTH) + "\n"
-    return text, _html(tokens)
+    return text.translate(_QUOTES.get(language[:2], _STRAIGHT)), _html(tokens)
 
 
 # HTML ------------------------------------------------------------------------------------
@@ -209,6 +215,11 @@ def _change(bar: Bar) -> str:
 
 
 # Text ------------------------------------------------------------------------------------
+
+_BLANKS = re.compile(" {2,}")
+_OPEN, _CLOSE = "\x02", "\x03"  # no data holds them: `clean` takes them out
+_STRAIGHT = str.maketrans({_OPEN: '"', _CLOSE: '"'})
+_QUOTES = {"de": str.maketrans({_OPEN: "„", _CLOSE: "“"})}
 
 
 def _blocks(nodes: Iterable[SyntaxTreeNode], width: int, between: str = "\n\n") -> str:
@@ -275,13 +286,13 @@ def _words(node: SyntaxTreeNode) -> str:
     """The words of a block; LF only where the author broke the line on purpose."""
     match node.type:
         case "text" | "code_inline":
-            return node.content
+            return _BLANKS.sub(" ", node.content)
         case "softbreak":
             return " "
         case "hardbreak":
             return "\n"
         case "em":  # in these texts it marks what stands on the screen
-            return f'"{"".join(map(_words, node.children))}"'
+            return f"{_OPEN}{''.join(map(_words, node.children))}{_CLOSE}"
         case "link":
             label, target = "".join(map(_words, node.children)), str(node.attrs["href"])
             return target if label in {target, ""} else f"{label} <{target}>"

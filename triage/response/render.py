@@ -70,7 +70,7 @@ def body(
     if not heading.startswith("# "):
         raise TemplateFault(template, 1, 'the first line must be "# " and the subject')
     subject = one_line(defang_data(heading[2:], hosts))
-    text, fragment = text_and_html(rest, hosts)
+    text, fragment = text_and_html(rest, hosts, language=language)
     html = templates.render(
         "layout.html.j2",
         language=language,

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from triage.catalog.rule import Severity
+from triage.response.markdown import armour
 from triage.response.message import Audience, CauseOfMail, OutboundMessage
 from triage.response.render import body, triage_id
 from triage.response.templates import TemplateFault, Templates
@@ -111,14 +112,15 @@ def reply(
 ) -> OutboundMessage:
     """One mail about all causes, what is switched off first, then by severity.
 
-    A template that is missing in the language is taken in English. `hosts` are allowed for
-    links besides those of the tenant. Raises TemplateFault.
+    A language without templates gives way to the tenant's, and that to English; a section that
+    is missing in the language is taken in English as a whole, and a line says so. `hosts` are
+    allowed for links besides those of the tenant. Raises TemplateFault.
     """
     zone = ZoneInfo(tenant.timezone)
     urls = [cause.setup_url for cause in causes if cause.setup_url]
     urls += [record.url for cause in causes for record in cause.records if record.url]
     ordered = sorted(causes, key=_urgency)
-    path, language = templates.localised("replies", language, "_mail.md.j2")
+    path, language = templates.localised("replies", (language, tenant.language), "_mail.md.j2")
     rendered = body(
         templates,
         path,
@@ -127,7 +129,9 @@ def reply(
         hosts=allowed_hosts(tenant, urls) | hosts,
         tenant=tenant.name,
         forwarded=forwarded,
-        sections=[_section(cause, templates, language, zone) for cause in ordered],
+        sections=[
+            _section(cause, templates, (language, tenant.language), zone) for cause in ordered
+        ],
     )
     return OutboundMessage(
         audience=Audience.REPLY,
@@ -144,14 +148,18 @@ def reply(
     )
 
 
-def _section(cause: CauseOfMail, templates: Templates, language: str, zone: ZoneInfo) -> _Section:
+def _section(
+    cause: CauseOfMail, templates: Templates, languages: tuple[str, str], zone: ZoneInfo
+) -> _Section:
     new = sum(record.new for record in cause.records) if cause.repeated else 0
-    cause = _for_templates(cause)
-    path, language = templates.localised("replies", language, f"{cause.template}.md.j2")
-    text = templates.render(path, language=language, timezone=zone, cause=cause).strip()
+    path, found = templates.localised("replies", languages, f"{cause.template}.md.j2")
+    cause = _for_templates(_in_language(cause, templates, found))
+    text = templates.render(path, language=found, timezone=zone, cause=cause).strip()
     heading, _, text = text.partition("\n")
     if not heading.startswith("## "):
         raise TemplateFault(path, 1, 'a section starts with "## " and its title')
+    if found != languages[0] and (warning := templates.words(languages[0], "not translated")):
+        text = f"{armour(warning[0])}\n\n{text.strip()}"
     return _Section(
         cause=cause,
         title=Markup(heading[3:].strip()),  # noqa: S704 - output of a template
@@ -159,6 +167,15 @@ def _section(cause: CauseOfMail, templates: Templates, language: str, zone: Zone
         state=_state(cause),
         new=new,
     )
+
+
+def _in_language(cause: CauseOfMail, templates: Templates, language: str) -> CauseOfMail:
+    """The cause with the title and the summary of its rule in this language, if it has them."""
+    words = templates.words(language, cause.rule)
+    if not words:
+        return cause
+    title, summary, *_ = *words, cause.summary
+    return replace(cause, title=title, summary=summary)
 
 
 def _for_templates(cause: CauseOfMail) -> CauseOfMail:

@@ -7,12 +7,12 @@ output; everything that goes wrong in one is a `TemplateFault` with file and lin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import (
     FunctionLoader,
@@ -23,7 +23,7 @@ from jinja2 import (
 )
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
-from jinja2.meta import find_referenced_templates
+from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 from markupsafe import Markup
 
@@ -31,6 +31,7 @@ from triage.response.markdown import (
     armour,
     bars,
     clean,
+    disarm,
     one_line,
 )
 
@@ -50,11 +51,15 @@ _FILTERS = (
 
 @dataclass(frozen=True, slots=True)
 class _Dates:
-    """How a language writes a day."""
+    """How a language writes days, times and numbers."""
 
     weekdays: tuple[str, ...]
     months: tuple[str, ...]
-    pattern: str
+    day: str
+    time: str = "{clock} {zone}"
+    zones: Mapping[str, str] = field(default_factory=dict)
+    """Names of time zones that this language has words of its own for."""
+    thousands: str = ","
 
 
 _ENGLISH = _Dates(
@@ -68,7 +73,10 @@ _GERMAN = _Dates(
         *("Jan.", "Feb.", "März", "Apr.", "Mai", "Juni"),
         *("Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."),
     ),
-    "{weekday} {day}. {month} {year}",
+    "{weekday}, {day}. {month} {year}",
+    time="{clock} Uhr {zone}",
+    zones={"CET": "MEZ", "CEST": "MESZ"},
+    thousands=".",
 )
 _DATES = {"en": _ENGLISH, "de": _GERMAN}
 
@@ -170,12 +178,14 @@ def _verbatim(value: object) -> Markup:
     return Markup(f"```\n{armour(_text(value)).strip(chr(10))}\n```")  # noqa: S704 - armoured
 
 
+def _dates() -> _Dates:
+    return _DATES.get(_RUN.get().language[:2], _ENGLISH)
+
+
 def _day(moment: datetime) -> str:
     """`Mon 16 Nov 2026`, in the reader's language and zone."""
-    run = _RUN.get()
-    local = moment.astimezone(run.timezone)
-    words = _DATES.get(run.language[:2], _ENGLISH)
-    return words.pattern.format(
+    local, words = moment.astimezone(_RUN.get().timezone), _dates()
+    return words.day.format(
         weekday=words.weekdays[local.weekday()],
         day=local.day,
         month=words.months[local.month - 1],
@@ -185,15 +195,20 @@ def _day(moment: datetime) -> str:
 
 def _when(moment: datetime) -> str:
     """`Mon 16 Nov 2026, 14:05 CET`, in the reader's language and zone."""
-    local = moment.astimezone(_RUN.get().timezone)
+    local, words = moment.astimezone(_RUN.get().timezone), _dates()
     zone = local.tzname() or ""
-    shown = f"UTC{zone}" if zone[:1] in {"+", "-"} else zone
-    return f"{_day(moment)}, {local:%H:%M} {shown}".rstrip()
+    zone = f"UTC{zone}" if zone[:1] in {"+", "-"} else words.zones.get(zone, zone)
+    return f"{_day(moment)}, {words.time.format(clock=f'{local:%H:%M}', zone=zone)}".rstrip()
+
+
+def _number(number: int) -> str:
+    """`12,345` or `12.345`, as the reader's language groups the digits."""
+    return f"{number:,}".replace(",", _dates().thousands)
 
 
 def _plural(number: int, one: str, many: str) -> str:
     """`{{ 3 | plural("record", "records") }}` is `3 records`."""
-    return f"{number} {one if number == 1 else many}"
+    return f"{_number(number)} {one if number == 1 else many}"
 
 
 def _sandbox(
@@ -214,6 +229,7 @@ def _sandbox(
         "bars": lambda rows: Markup(bars(rows)),  # noqa: S704 - armoured
         "day": _day,
         "when": _when,
+        "number": _number,
         "plural": _plural,
     }
     return made
@@ -234,13 +250,26 @@ class Templates:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._sources))
 
-    def localised(self, folder: str, language: str, name: str) -> tuple[str, str]:
-        """The path of a template in the reader's language, and the language that it is in.
+    def localised(self, folder: str, languages: Iterable[str], name: str) -> tuple[str, str]:
+        """The path of a template in the first of the languages that has it, and that language.
 
-        For `de-AT` the first that there is of de-AT, de and en.
+        For `de-AT` the first that there is of de-AT, de and, after all others, en.
         """
-        tried = [(f"{folder}/{tag}/{name}", tag) for tag in (language, language[:2], "en")]
+        tags = [tag for language in languages for tag in (language, language[:2])]
+        tried = [(f"{folder}/{tag}/{name}", tag) for tag in (*tags, "en")]
         return next((found for found in tried if found[0] in self._sources), tried[-1])
+
+    def words(self, language: str, key: str) -> tuple[str, ...]:
+        """What words/<language>.md.j2 says for a text that Triage has in English, a line each.
+
+        The key is a rule id, for its title and its summary, a reason, or a word. Empty for what
+        it does not know. Raises TemplateFault.
+        """
+        path = f"words/{language[:2]}.md.j2"
+        if path not in self._sources:
+            return ()
+        lines = disarm(self.render(path, language=language, key=key)).splitlines()
+        return tuple(line.strip() for line in lines if line.strip())
 
     def render(
         self, template: str, *, language: str = "en", timezone: tzinfo = UTC, **context: object
@@ -275,6 +304,22 @@ class Templates:
                 if path is not None and path not in self._sources:
                     found.append(TemplateFault(name, 0, f"the file {path} is missing"))
         return tuple(found)
+
+    def variables(self, name: str) -> frozenset[str]:
+        """What a template reads of the values that it is given, such as `cause.title`.
+
+        Calls of macros do not count. Raises TemplateSyntaxError.
+        """
+        tree = self._markdown.parse(self._sources[name], name, name)
+        imported = {node.target for node in tree.find_all(nodes.Import)} | {"loop"}
+        found = find_undeclared_variables(tree)
+        for node in tree.find_all(nodes.Getattr):
+            path, at = "", cast("nodes.Expr", node)
+            while isinstance(at, nodes.Getattr):
+                path, at = f".{at.attr}{path}", at.node
+            if isinstance(at, nodes.Name) and at.name not in imported:
+                found.add(at.name + path)
+        return frozenset(found)
 
 
 def _fault(template: str, fault: Exception) -> TemplateFault:

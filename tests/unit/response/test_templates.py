@@ -114,7 +114,8 @@ def test_loops_know_their_length_and_their_last_turn():
     ("language", "zone", "words"),
     [
         ("en", "Europe/Berlin", "Mon 16 Nov 2026, 14:05 CET"),
-        ("de", "Europe/Berlin", "Mo. 16. Nov. 2026, 14:05 CET"),
+        ("de", "Europe/Berlin", "Mo., 16. Nov. 2026, 14:05 Uhr MEZ"),
+        ("de", "America/Sao_Paulo", "Mo., 16. Nov. 2026, 10:05 Uhr UTC-03"),
         ("fr", "Europe/London", "Mon 16 Nov 2026, 13:05 GMT"),
         ("en", "America/Sao_Paulo", "Mon 16 Nov 2026, 10:05 UTC-03"),
     ],
@@ -137,11 +138,35 @@ def test_numbers_take_the_right_word():
     )
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "12,345 of 1,840"), ("de", "12.345 of 1.840")]
+)
+def test_long_numbers_are_grouped_as_the_language_does(language, words):
+    source = "{{ 12345 | number }} {{ 1840 | plural('x', 'y') }}".replace(" {{ 1840", " of {{ 1840")
+    rendered = Templates({PLACE: source}).render(PLACE, language=language)
+
+    assert as_text(rendered).strip() == f"{words} y"
+
+
+def test_labels_of_the_screen_have_the_quotation_marks_of_the_language():
+    assert text_and_html("Press *Go*")[0] == 'Press "Go"\n'
+    assert text_and_html("Auf *Go*", language="de")[0] == "Auf „Go“\n"
+
+
+def test_a_template_says_which_variables_it_reads():
+    source = (
+        '{% import "p" as p %}{% for r in a.b.c %}{{ loop.index }}{{ r.d }}{{ p.m(e) }}{% endfor %}'
+    )
+
+    assert Templates({PLACE: source}).variables(PLACE) == {"a", "a.b", "a.b.c", "r.d", "e"}
+
+
 def test_a_template_that_is_missing_in_a_language_is_taken_in_english():
     templates = Templates({PLACE: "en", "replies/de/x.md.j2": "de"})
 
-    assert templates.localised("replies", "de-AT", "x.md.j2") == ("replies/de/x.md.j2", "de")
-    assert templates.localised("replies", "fr", "x.md.j2") == (PLACE, "en")
+    assert templates.localised("replies", ["de-AT"], "x.md.j2") == ("replies/de/x.md.j2", "de")
+    assert templates.localised("replies", ["fr", "de"], "x.md.j2") == ("replies/de/x.md.j2", "de")
+    assert templates.localised("replies", ["fr"], "x.md.j2") == (PLACE, "en")
 
 
 def test_all_faults_that_need_no_rendering_are_found_at_once():

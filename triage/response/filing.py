@@ -1,0 +1,75 @@
+"""What a ticket system is told of an incident: the octets that are queued for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from triage.incident.incident import Incident
+from triage.response.message import OutboundMessage
+
+
+def external_id(incident: Incident) -> str:
+    """By which the ticket of this episode is found again: `triage-` and 16 hexadecimal digits."""
+    digest = sha256(f"{incident.fingerprint}:{incident.episode}".encode()).hexdigest()
+    return f"triage-{digest[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """One telling. A ticket system makes a ticket of the first, comments of all later ones.
+
+    The presets see the fields under these names, a webhook gets them as JSON. Strangers' words
+    may stand in `title` and `text`; links in them are harmless already, as in a mail.
+    """
+
+    id: str
+    """Of this telling; when it is sent again, it has the same."""
+    external_id: str
+    """Of the incident's episode."""
+    time: str
+    """ISO 8601, UTC"""
+    title: str
+    """One line, at most 180 characters."""
+    text: str
+    """Plain text; the lines end with LF."""
+    severity: str
+    """info | low | medium | high | critical"""
+    tenant: str
+    """"" when it is not known."""
+    rule: str
+    """"" when no rule knows the error."""
+    kind: str
+    """managed_package | apex_exception | api_error_alert | other | suspicious"""
+    count: int
+    """Notifications so far."""
+
+    def octets(self) -> bytes:
+        """As one JSON object."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def of(cls, octets: bytes) -> Filing:
+        """What `octets` wrote. Raises ValueError for anything else."""
+        try:
+            return cls(**json.loads(octets))
+        except (TypeError, RecursionError) as error:
+            raise ValueError(f"this is no ticket: {error}") from error
+
+
+def filing(incident: Incident, message: OutboundMessage, subject: str, now: datetime) -> Filing:
+    """The ticket that a mail would have been; `subject` is the mail's as it is sent."""
+    return Filing(
+        id=message.triage_id,
+        external_id=external_id(incident),
+        time=now.isoformat(),
+        title=subject,
+        text=message.text,
+        severity=str(incident.severity),
+        tenant=incident.tenant or "",
+        rule=incident.rule or "",
+        kind=incident.kind,
+        count=incident.notifications,
+    )
