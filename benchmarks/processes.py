@@ -143,10 +143,11 @@ def storm(on: World, processes: int, mails: int, rng: random.Random, every: floa
         on.start()
     until(lambda: on.count("SELECT count(*) FROM pg_tables WHERE tablename = 'mails'") == 1, 60)
     until(lambda: on.recorded() > 0, 60)
-    shown = 0
-    while not until(lambda: on.recorded() >= mails, every):
+    shown, done = 0, False
+    while not done:  # the first kill at once: a fast machine might be done before the second
         on.kill(rng.choice(on.running))
         on.start()
+        done = until(lambda: on.recorded() >= mails, every)
         if on.recorded() >= shown + mails // 10:
             shown = on.recorded()
             print(f"  {shown:>6} of {mails} recorded, {on.kills} kills", flush=True)
@@ -197,8 +198,9 @@ def verdict(on: World, mails: int) -> dict[str, int]:
     return {
         "mails_lost": mails - on.recorded(),
         "mails_twice": on.count(
-            "SELECT count(*) FROM (SELECT FROM mails GROUP BY octets_sha256, mailbox, uid "
-            "HAVING count(*) > 1) AS twice"
+            # Of the other mails some are alike.
+            "SELECT count(*) FROM (SELECT FROM mails WHERE verdict = 'known' "
+            "GROUP BY octets_sha256 HAVING count(*) > 1) AS twice"
         ),
         "not_filed": abs(folders["Triage/Known"] - notifications)
         + abs(folders["INBOX"] - (mails - notifications)),

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# How long a test takes is for the benchmarks to say: a busy machine makes no test fail.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _MARK = " is not installed: apt-get install "
 """Stands in every reason that `tests.servers.need` gives."""

@@ -8,36 +8,39 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from triage.adapters.files import example_mail, read_catalog, read_templates
-from triage.adapters.store import SqlStore, open_store
+from triage.adapters.store import open_store
 from triage.catalog.check import check as check_catalog
 from triage.catalog.load import Catalog, CatalogFaults
 from triage.catalog.mutate import mutate as mutate_catalog
 from triage.catalog.mutate import report as mutation_report
 from triage.catalog.rule import schema as rule_schema
 from triage.classify import Named, lines, mails, pasted
+from triage.cli_contacts import contacts_app
+from triage.cli_sending import outbox_app, silence_app
 from triage.cli_store import db_app, kept, replay
 from triage.diff import Diff
 from triage.explain import explained
-from triage.options import DEFAULT_CONFIG, Config, Format
-from triage.ports import StoreError, Unit
+from triage.options import DEFAULT_CONFIG, Config, Format, Number, fail, opened, unit_of
+from triage.ports import StoreError
 from triage.response.check import check as check_templates
 from triage.response.templates import Templates
-from triage.rows import OutboxState
+from triage.service.hold import check_holds
 from triage.service.log import configure_log
 from triage.service.run import Service, StoreClock
 from triage.service.status import as_json, as_text
 from triage.service.status import status as look
+from triage.service.tickets import check_tickets
 from triage.service.weekly import Weekly
-from triage.settings import ConfigurationError, Settings, load
+from triage.settings import ConfigurationError, Settings, load, load_in_part
 
 app = typer.Typer(
     help="Reads a shared support inbox, names known integration errors and acts on them.",
@@ -46,9 +49,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-outbox_app = typer.Typer(help="What is to be sent.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="Mails that could not be read.", no_args_is_help=True)
 app.add_typer(outbox_app, name="outbox")
+app.add_typer(silence_app, name="silence")
+app.add_typer(contacts_app, name="contacts")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(db_app, name="db")
 app.command()(replay)
@@ -58,7 +62,6 @@ MaybePaths = Annotated[list[str] | None, typer.Argument(help=".eml, mbox, Maildi
 MaybeConfig = Annotated[
     Path | None, typer.Option("--config", "-c", help="The settings; without, content only.")
 ]
-Number = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="As `list` shows it.")]
 
 
 class StatusFormat(StrEnum):
@@ -73,34 +76,14 @@ def main() -> None:
     try:
         app()
     except (ConfigurationError, CatalogFaults) as error:
-        _fail(*(str(fault) for fault in error.faults))
+        fail(*(str(fault) for fault in error.faults))
     except (StoreError, OSError) as error:
-        _fail(str(error))
-
-
-def _fail(*messages: str) -> NoReturn:
-    for message in messages:
-        print(f"triage: {message}", file=sys.stderr)  # noqa: T201
-    sys.exit(2)
+        fail(str(error))
 
 
 def _say(*lines: str) -> None:
     for line in lines:
         typer.echo(line)
-
-
-@contextmanager
-def _store(config: Path) -> Iterator[SqlStore]:
-    """The store that the settings name."""
-    with closing(open_store(load(config).store.url)) as store:
-        yield store
-
-
-@contextmanager
-def _unit(config: Path) -> Iterator[Unit]:
-    """One transaction on it."""
-    with _store(config) as store, store.unit() as unit:
-        yield unit
 
 
 def _catalog(settings: Settings | None) -> Catalog:
@@ -118,7 +101,7 @@ def run(
     """Watch every mailbox, send, digest. SIGTERM finishes what is in flight and stops."""
     settings = load(config)
     configure_log(settings.log)
-    with Service.of(settings) as service:
+    with Service.of(settings, config) as service:
         good = service.once() if once else service.run_until_signal()
     sys.exit(0 if good else 1)
 
@@ -144,7 +127,7 @@ def _standard_input() -> bytes:
 def _mails(paths: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
     missing = [path for path in paths if path != "-" and not Path(path).exists()]
     if missing:
-        _fail(*(f"{path}: there is no such file or folder" for path in missing))
+        fail(*(f"{path}: there is no such file or folder" for path in missing))
     return chain.from_iterable(
         mails([path]) if path != "-" else [("-", pasted(_standard_input()))] for path in paths
     )
@@ -165,9 +148,9 @@ def diff(
     """Show for which mails a change of the catalog changes verdict, findings or actions."""
     settings = load(config) if config else None
     if of_store and settings is None:
-        _fail("--kept needs --config, which names the store")
+        fail("--kept needs --config, which names the store")
     if not paths and not of_store:
-        _fail("mails are needed: paths, or --kept")
+        fail("mails are needed: paths, or --kept")
     old, new = (read_catalog([rules], with_shipped=False) for rules in (old_rules, new_rules))
     compared = Diff(old, new, settings)
     named: Iterable[Named] = chain(
@@ -205,7 +188,12 @@ def check(
     known = set(templates)
     faults = check_catalog(catalog, example_mail, lambda n: f"replies/en/{n}.md.j2" in known)
     warnings = [fault for fault in faults if fault.warning]
-    broken = [*check_templates(templates), *(fault for fault in faults if not fault.warning)]
+    broken = [
+        *check_templates(templates),
+        *check_tickets(settings),
+        *(check_holds(settings, catalog) if settings else ()),
+        *(fault for fault in faults if not fault.warning),
+    ]
     for fault in (*broken, *warnings):
         print(f"triage: {fault}", file=sys.stderr)  # noqa: T201
     examples = sum(len(r.tests.matches) + len(r.tests.ignores) for r in catalog.rules.values())
@@ -213,6 +201,9 @@ def check(
         f"{len(catalog.rules)} entries, {examples} examples, {len(known)} templates: "
         f"{len(broken)} faults, {len(warnings)} warnings"
     )
+    if settings is not None:
+        people = sum(len(tenant.contacts) for tenant in settings.tenants)
+        _say(f"{len(settings.tenants)} tenants, {people} contacts")
     scores = list(mutate_catalog(catalog, example_mail)) if mutate and not broken else []
     _say(*mutation_report(scores))
     sys.exit(0 if not broken and all(score.enough for score in scores) else 1)
@@ -233,9 +224,9 @@ def digest(
         weekly = Weekly(settings, _catalog(settings), templates, store, StoreClock(store))
         week, texts = weekly.texts(week)
         if send and settings.policy.shadow:
-            _fail("in shadow nothing is sent; set [policy] shadow = false first")
+            fail("in shadow nothing is sent; set [policy] shadow = false first")
         if send and not weekly.is_over(week):
-            _fail(f"week {week} is not over for all its readers; leave out --send to look at it")
+            fail(f"week {week} is not over for all its readers; leave out --send to look at it")
         _say(*texts)
         if send:
             print(f"triage: {weekly.send(week)} digests queued", file=sys.stderr)  # noqa: T201
@@ -249,9 +240,9 @@ def status(
     format: Annotated[StatusFormat, typer.Option()] = StatusFormat.TEXT,  # noqa: A002 - as above
 ) -> None:
     """Mailboxes, incidents, outbox, budgets, and what is not well."""
-    settings = load(config)
+    settings, refused = load_in_part(config)
     with closing(open_store(settings.store.url)) as store:
-        found = look(settings, store, store.now())
+        found = look(settings, store, store.now(), refused)
     if format is StatusFormat.JSON:
         _say(as_json(found, settings))
     else:
@@ -261,72 +252,10 @@ def status(
     sys.exit(1 if check and found.health.symptoms else 0)
 
 
-@outbox_app.command("list")
-def outbox_list(
-    config: Config = DEFAULT_CONFIG,
-    state: Annotated[list[OutboxState] | None, typer.Option(help="Only these states.")] = None,
-) -> None:
-    """What was queued, newest last."""
-    with _unit(config) as unit:
-        for row in unit.outbox(state or ()):
-            error = f"  {row.error[:60]}" if row.error else ""
-            _say(
-                f"{row.id:>6} {row.state:<8} {row.audience:<7} {', '.join(row.recipients)}  "
-                f"{row.subject[:70]}{error}"
-            )
-        if (reason := unit.held()) is not None:
-            _say(f"Sending is on hold: {reason}")
-
-
-@outbox_app.command("show")
-def outbox_show(row: Number, config: Config = DEFAULT_CONFIG) -> None:
-    """The message as it is or was sent."""
-    with _unit(config) as unit:
-        found = unit.outbox_row(row)
-    if found is None:
-        _fail(f"there is no message {row} in the outbox; see triage outbox list")
-    typer.echo(found.octets.decode(errors="replace"))
-
-
-@outbox_app.command("retry")
-def outbox_retry(row: Number, config: Config = DEFAULT_CONFIG) -> None:
-    """Send a dead or dropped message again."""
-    with _store(config) as store, store.unit() as unit:
-        done = unit.retry(row, store.now())
-    if not done:
-        _fail(f"message {row} is neither dead nor dropped; see triage outbox list")
-
-
-@outbox_app.command("drop")
-def outbox_drop(row: Number, config: Config = DEFAULT_CONFIG) -> None:
-    """Never send a message that waits or is dead."""
-    with _unit(config) as unit:
-        done = unit.drop(row)
-    if not done:
-        _fail(f"message {row} is not waiting and not dead; see triage outbox list")
-
-
-@outbox_app.command("hold")
-def outbox_hold(
-    config: Config = DEFAULT_CONFIG,
-    reason: Annotated[str, typer.Option(help="Why, for the next person.")] = "by an operator",
-) -> None:
-    """Stop all sending at once, also after a restart, until `resume`."""
-    with _unit(config) as unit:
-        unit.hold(reason)
-
-
-@outbox_app.command("resume")
-def outbox_resume(config: Config = DEFAULT_CONFIG) -> None:
-    """Send again."""
-    with _unit(config) as unit:
-        unit.hold(None)
-
-
 @quarantine_app.command("list")
 def quarantine_list(config: Config = DEFAULT_CONFIG) -> None:
     """What could not be read, and why."""
-    with _unit(config) as unit:
+    with unit_of(config) as unit:
         for row in unit.quarantined():
             released = "released" if row.released_at else ""
             _say(
@@ -338,22 +267,22 @@ def quarantine_list(config: Config = DEFAULT_CONFIG) -> None:
 @quarantine_app.command("show")
 def quarantine_show(row: Number, config: Config = DEFAULT_CONFIG) -> None:
     """The octets of a mail, as they came."""
-    with _unit(config) as unit:
+    with unit_of(config) as unit:
         found = unit.quarantined(row)
     if not found:
-        _fail(f"there is no mail {row} in quarantine; see triage quarantine list")
+        fail(f"there is no mail {row} in quarantine; see triage quarantine list")
     if not found[0].octets:
-        _fail(f"mail {row} was released, and erased when [store] retention was over")
+        fail(f"mail {row} was released, and erased when [store] retention was over")
     sys.stdout.buffer.write(found[0].octets)
 
 
 @quarantine_app.command("release")
 def quarantine_release(row: Number, config: Config = DEFAULT_CONFIG) -> None:
     """Mark it as dealt with by a person."""
-    with _store(config) as store, store.unit() as unit:
+    with opened(config) as store, store.unit() as unit:
         done = unit.release(row, store.now())
     if not done:
-        _fail(f"mail {row} is not in quarantine or was released; see triage quarantine list")
+        fail(f"mail {row} is not in quarantine or was released; see triage quarantine list")
 
 
 @app.command()

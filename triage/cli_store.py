@@ -15,7 +15,7 @@ from triage.adapters.store import SqlStore, back_up, open_store, restoring, upgr
 from triage.options import DEFAULT_CONFIG, Config, Format
 from triage.replay import Replay, kept_mails
 from triage.service.restored import make_safe
-from triage.settings import Settings, load
+from triage.settings import Settings, load, load_in_part
 
 db_app = typer.Typer(help="The store: its schema, backup and restore.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 @db_app.command("upgrade")
 def db_upgrade(config: Config = DEFAULT_CONFIG) -> None:
     """Bring the store to this program's schema. On SQLite every start does that."""
-    found, now = upgrade_store(load(config).store.url)
+    found, now = upgrade_store(load_in_part(config)[0].store.url)
     if found == now:
         typer.echo(f"The schema is {now}, as this program needs it.")
     else:
@@ -38,7 +38,7 @@ def db_backup(
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Copy an SQLite store while the service runs on it."""
-    octets = back_up(load(config).store.url, file)
+    octets = back_up(load_in_part(config)[0].store.url, file)
     typer.echo(f"{file}: {octets} octets, checked")
 
 
@@ -51,7 +51,7 @@ def db_restore(
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Put a backup in the place of the store, so that nothing is sent twice after it."""
-    settings = load(config)
+    settings, _ = load_in_part(config)
     if file is None:
         with closing(open_store(settings.store.url)) as store:
             store.lock_alone()

@@ -18,6 +18,7 @@ from triage.catalog.match import Matcher
 from triage.catalog.verdict import Finding, Judgement, Outcome, Owner
 from triage.incident.incident import Case, Decision, Reason
 from triage.incident.policy import Policy, decide
+from triage.incident.silence import of_rule
 from triage.mail import automatic, unwrap
 from triage.mail.authenticity import (
     Authentication,
@@ -201,7 +202,7 @@ def policy(catalog: Catalog, settings: Settings) -> Policy:
         catalog.rules,
         settings.all_tenants(),
         settings.support.domains,
-        frozenset(settings.policy.silences),
+        tuple(of_rule(rule_id) for rule_id in settings.policy.silences),
         settings.policy.sandbox,
         settings.policy.repeat_interval,
     )

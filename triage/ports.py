@@ -11,10 +11,12 @@ from typing import Protocol
 
 from triage.catalog.rule import Severity
 from triage.incident.incident import History, Incident
+from triage.incident.silence import Silence
 from triage.mail.message import RawMail
 from triage.rows import (
     AfterDue,
     KeptMail,
+    Level,
     MailboxRow,
     MailRow,
     NewOutbox,
@@ -109,9 +111,11 @@ class Fault(StrEnum):
 class SendError(Exception):
     """A message was not, or perhaps not, accepted. The text says what the server said."""
 
-    def __init__(self, message: str, fault: Fault) -> None:
+    def __init__(self, message: str, fault: Fault, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.fault = fault
+        self.retry_after = retry_after
+        """Seconds that the server wants to be left alone; None when it says nothing of it."""
 
 
 class Sender(Protocol):
@@ -260,25 +264,36 @@ class Unit(Protocol):
     ) -> Sequence[PendingResponse]:
         """Those due by then, those of these ids, or all, with their incidents as they are now."""
 
-    def postpone(self, pending_ids: Sequence[int], until: datetime) -> None: ...
+    def postpone(self, pending_ids: Sequence[int], until: datetime, reason: str = "") -> None:
+        """They are due then. With a reason, it is also that of the mails which asked for them."""
+
+    def due_again(self, reason: str, at: datetime) -> None:
+        """What was postponed for this reason beyond `at` is due then."""
+
     def responded(self, pending_ids: Sequence[int], at: datetime) -> None:
         """Remove them; the recipient's history now has one more response and all records."""
 
     def told(self, incident_id: int, recipient: str, at: datetime) -> None:
         """The recipient heard all of it, the last time at `at`, from a store that is lost."""
 
-    def drop_pending(self, pending_ids: Sequence[int]) -> None: ...
+    def drop_pending(self, pending_ids: Sequence[int], reason: str = "") -> None:
+        """Remove them, nothing was told; the reason as in `postpone`."""
 
     # outbox
-    def enqueue(self, message: NewOutbox, at: datetime) -> bool:
-        """False, and no change, when the key is there already."""
+    def enqueue(self, message: NewOutbox, at: datetime, held: str = "") -> bool:
+        """False, and no change, when the key is there already. `held`: until it is released."""
 
     def has_key(self, key: str) -> bool: ...
-    def sent_since(
-        self, since: datetime, *, recipient: str | None = None, tenant: str | None = None
-    ) -> int:
-        """Messages queued since then, dropped ones not counted; the budgets' counter."""
+    def holds(self) -> Mapping[str, int]:
+        """What messages are held by, and how many by each."""
 
+    def let_go(self, at: datetime, *, row_id: int | None = None, tenant: str | None = None) -> int:
+        """This held message, or those of this tenant, or all, are due; answers how many."""
+
+    def levels(self, names: Sequence[str]) -> Mapping[str, Level]:
+        """How full these buckets were left; until the unit ends they are its own."""
+
+    def save_levels(self, levels: Mapping[str, Level]) -> None: ...
     def outbox(
         self, states: Iterable[OutboxState] = (), limit: int = 1000
     ) -> Sequence[OutboxRow]: ...
@@ -296,6 +311,14 @@ class Unit(Protocol):
 
     def hold(self, reason: str | None) -> None: ...
 
+    # silences
+    def add_silence(self, silence: Silence) -> int: ...
+    def silences(self, at: datetime | None = None) -> Sequence[Silence]:
+        """Those in force at this time, or all."""
+
+    def expire_silence(self, silence_id: int, at: datetime) -> bool:
+        """It ends now; False when it is over, or when there is none."""
+
     # the rest
     def tally(self) -> Tally: ...
     def switch(self, name: str) -> str | None:
@@ -311,6 +334,8 @@ class Unit(Protocol):
         self, address: str, status: str, diagnostic: str, at: datetime
     ) -> None: ...
     def undeliverable(self) -> Sequence[Undeliverable]: ...
+    def clear_undeliverable(self, address: str) -> bool:
+        """Forget what delivery reports said of the address; False when there was none."""
 
 
 class Store(Protocol):

@@ -82,6 +82,8 @@ class Way(StrEnum):
     MAIL = "mail"
     ALARM = "alarm"
     """The second way, for Triage's own troubles: another server or a webhook."""
+    TICKET = "ticket"
+    """The ticket system, or the webhook in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class OutboxState(StrEnum):
     SENDING = "sending"
     SENT = "sent"
     DEAD = "dead"
+    HELD = "held"
+    """Waits for a person to release it; `error` says what holds it."""
     DROPPED = "dropped"
 
 
@@ -141,9 +145,11 @@ class WayOut:
     """Those that are just being sent included."""
     dead: int = 0
     put_off_since: datetime | None = None
-    """When the oldest of those was queued that failed before and still wait."""
+    """When the oldest was queued of those that failed before, or due of those never tried."""
     error: str = ""
-    """Why that one failed the last time."""
+    """Why that one failed the last time; "" when it was never tried."""
+    held: int = 0
+    """Those that wait to be released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,20 @@ class Tally:
     """That wait for their time."""
     quarantined: int
     """Mails for a person, not released."""
+    over_budget: int = 0
+    """Of the responses those that wait for a budget."""
+    over_budget_until: datetime | None = None
+    """When the first of them is tried again."""
+    response_due_at: datetime | None = None
+    """Of those that wait for nothing but their time, the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How full a token bucket was."""
+
+    tokens: float
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

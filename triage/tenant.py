@@ -23,6 +23,11 @@ class Contact:
     """addr-spec in lower case (RFC 5322, 3.4.1)."""
     role: Role = Role.ADMIN
     language: str = "en"
+    timezone: str = "UTC"
+    digest: bool = False
+    """Whether this person gets the digest of their tenant."""
+    opt_out: bool = False
+    """Never written to, whatever else is said; a person all the same, who may forward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class Tenant:
     language: str = "en"
     timezone: str = "UTC"
     digest: bool = False
+    hold: bool = False
+    """Whether what would be sent about it waits until a person releases it."""
 
 
 class Tenants:

@@ -85,9 +85,9 @@ def test_a_backup_takes_no_other_files_place(store: SqlStore, url: str, tmp_path
     assert target.read_text() == "precious"
 
 
-def test_a_backup_that_cannot_be_written_leaves_nothing(store: SqlStore, url: str) -> None:
+def test_a_backup_into_a_folder_that_is_missing_names_the_folder(store: SqlStore, url: str) -> None:
     queue(store, "one")
-    with pytest.raises(FileNotFoundError, match="/no/such/folder"):
+    with pytest.raises(StoreError, match=r"^/no/such/folder: there is no such folder"):
         back_up(url, Path("/no/such/folder/backup.db"))
 
 
@@ -180,7 +180,8 @@ def test_when_it_cannot_be_made_safe_all_stays_as_it_was(
 @pytest.mark.parametrize(
     ("content", "said"),
     [("cut", "damaged|malformed|no SQLite database"), ("other", "no store of triage"),
-     ("newer", "newer than this program"), ("none", "no such file")],
+     ("newer", "newer than this program"), ("none", "no such file"),
+     ("text", "no store of triage")],
 )  # fmt: skip
 def test_what_is_no_whole_backup_is_refused(
     store: SqlStore, url: str, tmp_path: Path, content: str, said: str
@@ -193,6 +194,8 @@ def test_what_is_no_whole_backup_is_refused(
         backup.write_bytes(backup.read_bytes()[:100_000])
     elif content == "none":
         backup.unlink()
+    elif content == "text":
+        backup.write_text("something else")
     else:
         with closing(sqlite3.connect(backup)) as other:
             change = {

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from triage.adapters.store import open_store
 from triage.catalog.rule import Severity
 from triage.ports import Unit
-from triage.rows import NewOutbox, OutboxState
+from triage.rows import Level, NewOutbox, OutboxState
 
 NOW = datetime(2026, 11, 16, 8, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -39,13 +39,19 @@ def ask_everything(unit: Unit) -> None:
     unit.decided(1, "r", [])
     unit.add_pending(incident.id, "reply", "r", NOW, NOW)
     due = [each.id for each in unit.pending(NOW)]
-    unit.postpone(due, NOW)
+    unit.postpone(due, NOW, "budget")
+    unit.due_again("budget", NOW)
     unit.responded(due, NOW)
     unit.enqueue(NewOutbox("k", "reply", "t", "s", ("r",), "m", "", b""), NOW)
     unit.has_key("k")
-    unit.sent_since(NOW)
-    unit.sent_since(NOW, recipient="r")
-    unit.sent_since(NOW, tenant="t")
+    unit.enqueue(NewOutbox("h", "reply", "t", "s", ("r",), "m", "", b""), NOW, "tenant t")
+    unit.holds()
+    unit.let_go(NOW, tenant="t")
+    unit.let_go(NOW, row_id=1)
+    unit.let_go(NOW)
+    unit.save_levels({name: Level(1.0, NOW) for name in unit.levels(["total"])})
+    unit.silences(NOW)
+    unit.expire_silence(1, NOW)
     unit.outbox([OutboxState.PENDING, OutboxState.DEAD])
     unit.by_message_id("m")
     unit.retry(1, NOW)
@@ -65,7 +71,7 @@ def test_no_question_reads_a_whole_table_and_no_claim_sorts_one(tmp_path: Path) 
     sa.event.listen(store._engine, "before_cursor_execute", note)
     with store.unit() as unit:
         ask_everything(unit)
-    store.claim(5, 1.0)
+    store.claim(5, 1.0, rates=[(5, timedelta(hours=1))])
     sa.event.remove(store._engine, "before_cursor_execute", note)
     with store._engine.connect() as connection:
         plans = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.contract.test_store_outbox import message
+from tests.servers.postgres import Postgres
 from triage.adapters.store import SqlStore, open_store
 from triage.ports import LeaseLost
 from triage.rows import OutboxState
@@ -144,3 +146,13 @@ def test_units_of_one_name_do_not_overlap(store: SqlStore, other: SqlStore) -> N
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+@pytest.mark.server
+def test_a_process_that_ended_in_good_order_is_not_counted_any_more(postgres: Postgres) -> None:
+    url = postgres.database()
+    with closing(open_store(url)) as stays:
+        with closing(open_store(url)) as goes:
+            goes.renew(LONG)
+            assert stays.renew(LONG) == 2
+        assert stays.renew(LONG) == 1

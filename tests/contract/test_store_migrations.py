@@ -14,6 +14,7 @@ from alembic.config import Config
 import triage.adapters.store.migrations
 from triage.adapters.store import open_store, schema, upgrade_store
 from triage.adapters.store.engine import make_engine
+from triage.adapters.store.lock import take
 from triage.ports import StoreError
 from triage.rows import MailboxRow, OutboxState, Way
 
@@ -95,10 +96,15 @@ def test_a_store_of_the_first_schema_opens_with_all_its_rows(store_url: str) -> 
         ]
         (row,) = unit.outbox()
         assert (row.state, row.way, row.octets) == (OutboxState.PENDING, Way.MAIL, b"octets")
-        assert unit.sent_since(NOW, recipient="priya@northwind.example") == 1
+        assert unit.levels(["total"]) == {}
+        assert (unit.tally().over_budget, unit.holds()) == (0, {})
         assert unit.held() == "maintenance"
         assert [one.reason for one in unit.quarantined()] == ["limit_seconds"]
         assert [one.address for one in unit.undeliverable()] == ["lena@contoso.example"]
+        assert unit.silences() == []
+    gone = {"outbox_recipients"}
+    assert tables(store_url) >= (ROWS.keys() - gone) | {"silences", "buckets", "leases"}
+    assert not gone & tables(store_url)
 
 
 def test_a_failed_upgrade_leaves_the_old_schema_and_a_later_one_works(store_url: str) -> None:
@@ -119,5 +125,16 @@ def test_a_failed_upgrade_leaves_the_old_schema_and_a_later_one_works(store_url:
 def test_sqlite_goes_forward_at_the_start(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/triage.db"
     first_schema(url)
+    open_store(url).close()
+    assert revision(url) == schema.REVISIONS[-1]
+
+
+def test_under_a_service_of_the_older_program_sqlite_stays_as_it_is(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/triage.db"
+    first_schema(url)
+    with take(tmp_path / "triage.db"):
+        with pytest.raises(StoreError, match=r"schema 0001 is older .* stop it first"):
+            open_store(url)
+        assert revision(url) == "0001"
     open_store(url).close()
     assert revision(url) == schema.REVISIONS[-1]

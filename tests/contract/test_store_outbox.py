@@ -1,4 +1,4 @@
-"""The store's outbox: claims, leases, budgets and the hold; over both engines."""
+"""The store's outbox: claims, leases, what is held, and the hold; over both engines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from triage.adapters.store import SqlStore, open_store
-from triage.rows import NewOutbox, OutboxState
+from triage.rows import NewOutbox, OutboxState, Way
 
 HOUR = timedelta(hours=1)
 LONG = 600.0
@@ -246,34 +246,64 @@ def row_of(store: SqlStore) -> Any:
     return row
 
 
-# Budgets
+# Held until released
 
 
-def test_budgets_count_by_recipient_and_tenant_since_a_time(store: SqlStore) -> None:
-    at = now() - HOUR
-    two = ("Priya@northwind.example", "sam@northwind.example")
+def hold(store: SqlStore, *keys: str, by: str = "tenant northwind", **changes: Any) -> list[int]:
     with store.unit() as unit:
-        unit.enqueue(message("old"), at - HOUR)
-        unit.enqueue(message("reply", recipients=two), at)
-        unit.enqueue(message("digest", audience="digest", tenant=None), at)
-        unit.enqueue(message("ticket", audience="ticket", recipients=("team@example.com",)), at)
-        unit.enqueue(message("own", audience="own", recipients=("team@example.com",)), at)
-        assert unit.sent_since(at) == 3
-        assert unit.sent_since(at - HOUR) == 4
-        assert unit.sent_since(at, recipient="PRIYA@northwind.example") == 2
-        assert unit.sent_since(at, recipient="sam@northwind.example") == 1
-        assert unit.sent_since(at, recipient="team@example.com") == 1
-        assert unit.sent_since(at, tenant="northwind") == 2
-        assert unit.sent_since(at, tenant="northwind", recipient="priya@northwind.example") == 1
-        assert unit.sent_since(at + HOUR) == 0
+        for key in keys:
+            assert unit.enqueue(message(key, **changes), now() - HOUR, by)
+        return [row.id for row in unit.outbox() if row.key in keys]
 
 
-def test_budgets_do_not_count_what_was_dropped(store: SqlStore) -> None:
-    queue(store, "a", "b")
+def test_a_held_message_is_not_claimed_and_says_what_holds_it(store: SqlStore) -> None:
+    hold(store, "a", "b")
+    hold(store, "c", by="rule x/y")
+    queue(store, "d")
+    assert [row.key for row in store.claim(9, LONG)] == ["d"]
     with store.unit() as unit:
-        unit.drop(unit.outbox()[0].id)
-        assert unit.sent_since(now() - 2 * HOUR) == 1
-        assert unit.sent_since(now() - 2 * HOUR, recipient="priya@northwind.example") == 1
+        assert unit.holds() == {"rule x/y": 1, "tenant northwind": 2}
+        (first, *_) = unit.outbox([OutboxState.HELD])
+        assert (first.error, first.attempts) == ("tenant northwind", 0)
+        assert not unit.enqueue(message("a"), now())
+        assert unit.tally().ways[Way.MAIL].held == 3
+
+
+def test_held_messages_are_released_one_by_one_by_tenant_or_all(store: SqlStore) -> None:
+    (one, _) = hold(store, "a", "b")
+    hold(store, "c", tenant="contoso")
+    hold(store, "d", tenant=None)
+    with store.unit() as unit:
+        assert unit.let_go(now(), row_id=one) == 1
+        assert unit.let_go(now(), row_id=one) == 0
+    (row,) = store.claim(9, LONG)
+    assert (row.key, row.error) == ("a", "")
+    with store.unit() as unit:
+        assert unit.let_go(now(), tenant="contoso") == 1
+        assert unit.let_go(now(), tenant="nobody") == 0
+    assert [row.key for row in store.claim(9, LONG)] == ["c"]
+    with store.unit() as unit:
+        assert unit.let_go(now()) == 2
+        assert unit.holds() == {}
+    assert len(store.claim(9, LONG)) == 2
+
+
+def test_a_held_message_can_be_dropped_and_sent_after_all(store: SqlStore) -> None:
+    (one,) = hold(store, "a")
+    with store.unit() as unit:
+        assert not unit.retry(one, now())
+        assert unit.drop(one)
+        assert unit.let_go(now()) == 0
+        assert unit.retry(one, now() - HOUR)
+    (row,) = store.claim(9, LONG)
+    assert (row.key, row.error) == ("a", "")
+
+
+def test_what_is_held_in_a_backup_may_have_been_sent_since(store: SqlStore) -> None:
+    hold(store, "a")
+    with store.unit() as unit:
+        assert [row.state for row in unit.drop_unsent("perhaps sent")] == [OutboxState.DROPPED]
+        assert unit.holds() == {}
 
 
 def test_the_service_that_follows_a_dead_one_takes_its_claims_over_at_once(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def tally(store: SqlStore) -> Tally:
 
 
 def test_an_empty_store_has_nothing_to_count(store: SqlStore) -> None:
-    assert tally(store) == Tally({Way.MAIL: WayOut(), Way.ALARM: WayOut()}, 0, 0, 0)
+    assert tally(store) == Tally({way: WayOut() for way in Way}, 0, 0, 0)
 
 
 def test_each_way_is_counted_for_itself_and_what_was_sent_is_not_counted(store: SqlStore) -> None:
@@ -37,7 +37,7 @@ def test_each_way_is_counted_for_itself_and_what_was_sent_is_not_counted(store: 
     store.mark_failed(put_off.id, "421 not now", NOON + timedelta(hours=1))
     ways = tally(store).ways
     assert ways[Way.MAIL] == WayOut(2, 1, NOON + timedelta(minutes=2), "421 not now")
-    assert ways[Way.ALARM] == WayOut(1, 0, None, "")
+    assert ways[Way.ALARM] == WayOut(1, 0, NOON, "")
 
 
 def test_of_all_that_was_put_off_the_oldest_counts_until_it_is_sent(store: SqlStore) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.line.test_outbox import Hands, catalog, templates
+from tests.line.desk import Hands, catalog, templates
 from triage.adapters.files import read_catalog
 from triage.adapters.maildir import MaildirMailbox
 from triage.adapters.store import SqlStore, open_store

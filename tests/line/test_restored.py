@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.line.test_outbox import EMAILS, NOON, QUEUE, Hands, Line, catalog, templates, to
+from tests.line.desk import EMAILS, NOON, QUEUE, Hands, Line, catalog, templates, to
 from triage.adapters.maildir import MaildirMailbox
 from triage.adapters.store import open_store
 from triage.mail.message import RawMail

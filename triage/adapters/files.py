@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from triage.catalog.load import Catalog, CatalogFaults, Fault, RuleSource, load
+from triage.response.preset import FILE as PRESET
+from triage.response.preset import FOLDER as PRESETS
 from triage.settings import shipped
 
 _RULE_OCTETS = 200_000
@@ -52,6 +54,23 @@ def read_templates(folders: Iterable[Path] = ()) -> dict[str, str]:
             text = _text(path, _TEMPLATE_OCTETS, faults)
             if text is not None:
                 texts[path.relative_to(folder).as_posix()] = text
+    if faults:
+        raise CatalogFaults(tuple(faults))
+    return texts
+
+
+def read_presets(folders: Iterable[Path] = ()) -> dict[str, str]:
+    """Presets of ticket systems by their names, from the same folders; the operator's replace ours.
+
+    Raises CatalogFaults when a file cannot be read.
+    """
+    faults: list[Fault] = []
+    texts: dict[str, str] = {}
+    for folder in (shipped("templates"), *folders):
+        for path in sorted(folder.glob(f"{PRESETS}/*/{PRESET}")):
+            text = _text(path, _TEMPLATE_OCTETS, faults)
+            if text is not None:
+                texts[path.parent.name] = text
     if faults:
         raise CatalogFaults(tuple(faults))
     return texts

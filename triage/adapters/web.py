@@ -1,11 +1,15 @@
-"""One POST to an address that the operator wrote down, with bounds on everything."""
+"""One request to an address that the operator wrote down, with bounds on everything."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -15,8 +19,10 @@ import httpx
 from triage.adapters.connection import is_loopback
 
 _ANSWER_OCTETS = 65_536
+_LONGEST_PAUSE = 86_400.0
+"""Seconds; who wants to be left alone for longer is asked all the same."""
 FAULTS = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
-"""All that `post` raises."""
+"""All that `post` and `request` raise."""
 
 
 def require_https(url: str, key: str) -> None:
@@ -37,18 +43,75 @@ def post(
     content: bytes | None = None,
     transport: httpx.BaseTransport | None = None,
 ) -> tuple[int, bytes]:
-    """Status and body of the answer. Redirects are not followed, certificates are verified.
+    """Status and body of the answer to a POST, as for `request`."""
+    with httpx.Client(transport=transport, timeout=seconds / 2) as client:
+        answer = _ask(client, "POST", url, seconds, headers, data=form, content=content)
+    return answer.status, answer.body
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in any case."""
+    body: bytes
+
+
+def request(
+    method: str,
+    url: str,
+    *,
+    seconds: float,
+    headers: Mapping[str, str],
+    content: bytes | None = None,
+    tls: ssl.SSLContext | None = None,
+    most_octets: int = _ANSWER_OCTETS,
+) -> Answer:
+    """The answer. Redirects are not followed, certificates are verified.
 
     The answer is bounded in octets and, once connected, in time: not even one octet at a time
     outlasts `seconds`. Raises one of FAULTS.
     """
+    with httpx.Client(verify=tls or True, timeout=seconds / 2) as client:
+        return _ask(client, method, url, seconds, headers, content=content, most_octets=most_octets)
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Seconds to wait, at most a day, which a server gives as such or as a date (RFC 9110, 10.2.3).
+
+    None where it says nothing of the kind.
+    """
+    value = answer.headers.get("Retry-After", "")
+    if value.isascii() and value.isdigit() and len(value) < 10:
+        return min(float(value), _LONGEST_PAUSE)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), _LONGEST_PAUSE)
+
+
+def _ask(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    seconds: float,
+    headers: Mapping[str, str],
+    *,
+    data: Mapping[str, str] | None = None,
+    content: bytes | None = None,
+    most_octets: int = _ANSWER_OCTETS,
+) -> Answer:
     with (
         _Deadline(seconds) as deadline,
-        httpx.Client(transport=transport, timeout=seconds / 2) as client,
         client.stream(
-            "POST",
+            method,
             url,
-            data=form,
+            data=data,
             content=content,
             headers={**headers, "Accept-Encoding": "identity"},
             extensions={"trace": deadline.watch},
@@ -59,9 +122,9 @@ def post(
         body = b""
         for chunk in response.iter_bytes():
             body += chunk
-            if len(body) > _ANSWER_OCTETS:
-                raise ValueError(f"the answer is over {_ANSWER_OCTETS} octets")
-        return response.status_code, body
+            if len(body) > most_octets:
+                raise ValueError(f"the answer is over {most_octets} octets")
+        return Answer(response.status_code, response.headers, body)
 
 
 class _Deadline:

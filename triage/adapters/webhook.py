@@ -1,4 +1,4 @@
-"""Handing alarms to an address on the web as a Sender: a signed POST."""
+"""Handing alarms and tickets to an address on the web as a Sender: a signed POST."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from triage.adapters.connection import printable
-from triage.adapters.web import FAULTS, post, require_https
+from triage.adapters.web import FAULTS, request, require_https, retry_after
 from triage.ports import Fault, SendError
 
 SIGNATURE = "X-Triage-Signature"
@@ -55,7 +55,9 @@ class WebhookSender:
         }
         where = f"the webhook at {self._host}"
         try:
-            status, body = post(self._url, seconds=self._seconds, headers=headers, content=octets)
+            answer = request(
+                "POST", self._url, seconds=self._seconds, headers=headers, content=octets
+            )
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise SendError(
                 f"{where} cannot be reached: {self._clean(error)}", Fault.TRANSIENT
@@ -64,14 +66,16 @@ class WebhookSender:
             raise SendError(
                 f"{where} gave no answer: {self._clean(error)}", Fault.AMBIGUOUS
             ) from error
+        status = answer.status
         if 200 <= status < 300:
             return
         said = f"{where} answered {status}"
         if 300 <= status < 400:
             raise SendError(f"{said}; redirects are not followed, mend `webhook`", Fault.PERMANENT)
         later = status >= 500 or status in _LATER
-        words = self._clean(body.decode("utf-8", "replace"))
-        raise SendError(f"{said}: {words}", Fault.TRANSIENT if later else Fault.PERMANENT)
+        words = self._clean(answer.body.decode("utf-8", "replace"))
+        fault = Fault.TRANSIENT if later else Fault.PERMANENT
+        raise SendError(f"{said}: {words}", fault, retry_after(answer))
 
     def close(self) -> None:
         """Nothing is kept between two calls."""

@@ -54,13 +54,15 @@ class Place:
         return Fault(self.file, self.line(path), message)
 
 
-def read(file: str, text: str) -> tuple[object, Place, tuple[Fault, ...]]:
+def read(
+    file: str, text: str, most: int = MAX_CHARACTERS
+) -> tuple[object, Place, tuple[Fault, ...]]:
     """The values, their places and what is wrong with the text; raises nothing.
 
-    After a syntax error there are no values (None).
+    After a syntax error there are no values (None). At most so many characters are read.
     """
-    if len(text) > MAX_CHARACTERS:
-        message = f"the file has {len(text)} characters; at most {MAX_CHARACTERS} are read"
+    if len(text) > most:
+        message = f"the file has {len(text)} characters; at most {most} are read"
         return None, Place(file, {}), (Fault(file, 1, message),)
     reader = _Reader(text)
     try:
@@ -124,9 +126,9 @@ class _Reader:
         line = _line(event)
         self.lines.setdefault(path, line)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _Refused(line, "anchors and aliases (& and *) are not used in the catalog")
+            raise _Refused(line, "anchors and aliases (& and *) are not used here")
         if getattr(event, "tag", None):
-            raise _Refused(line, "tags (!) are not used in the catalog")
+            raise _Refused(line, "tags (!) are not used here")
         if len(path) > MAX_DEPTH:
             raise _Refused(line, f"nested more than {MAX_DEPTH} deep")
         if isinstance(event, yaml.MappingStartEvent):

@@ -122,6 +122,8 @@ class Remediation(Strict):
     summary: str = Field(min_length=10, max_length=200)
     template: str = Field(pattern=r"^[a-z0-9_]+$")
     repeat_interval: Duration | None = None
+    hold: bool = False
+    """Whether what would be sent waits until a person releases it."""
 
 
 def _fact(value: object) -> object:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from triage.catalog.rule import Severity
+from triage.catalog.rule import Rule, Severity
 from triage.catalog.verdict import Finding, Outcome
 from triage.mail.authenticity import Authentication
-from triage.mail.message import Notification
+from triage.mail.message import Kind, Notification
 
 
 class Action(StrEnum):
@@ -60,6 +60,29 @@ class Case:
     automatic: bool
     """The mail that carried it is automatic by RFC 3834, list or other headers."""
     record_ids: tuple[str, ...]
+
+
+def rule_of(case: Case) -> str | None:
+    """The id of the rule that its incident has: none where a forger may have written the words."""
+    if case.finding is None or case.outcome is Outcome.SUSPICIOUS:
+        return None
+    return case.finding.rule
+
+
+def kind_of(case: Case) -> str:
+    """The kind that its incident has."""
+    return "suspicious" if case.outcome is Outcome.SUSPICIOUS else str(case.notification.kind)
+
+
+def severity_of(case: Case, rules: Mapping[str, Rule]) -> Severity:
+    """The severity that its incident has."""
+    if case.outcome is Outcome.SUSPICIOUS:
+        return Severity.MEDIUM
+    if case.finding is not None:
+        return rules[case.finding.rule].severity
+    # Salesforce may switch the integration off after an exception that nobody knows (design 4.2).
+    ours = case.notification.kind is Kind.APEX_EXCEPTION and case.owner == "ours"
+    return Severity.HIGH if ours else Severity.MEDIUM
 
 
 @dataclass(frozen=True, slots=True)

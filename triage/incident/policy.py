@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from triage.catalog.rule import Rule, Status
 from triage.catalog.verdict import Outcome
 from triage.incident.incident import Action, Case, Decision, History, Reason
+from triage.incident.silence import Silence, labels_of_case
 from triage.mail.message import Address, Kind, Route
 from triage.tenant import Role, Tenant, Tenants
 
@@ -25,7 +26,8 @@ class Policy:
     rules: Mapping[str, Rule]
     tenants: Tenants
     support_domains: tuple[str, ...] = ()
-    silences: frozenset[str] = frozenset()
+    silences: tuple[Silence, ...] = ()
+    """Those in force."""
     sandbox: str = "reply"
     """`reply`, or `digest` to only count what comes from sandboxes."""
     repeat_interval: timedelta = timedelta(hours=24)
@@ -53,7 +55,10 @@ def _other_software(case: Case, _: Policy) -> Decision | None:
 
 
 def _silenced(case: Case, policy: Policy) -> Decision | None:
-    silenced = case.finding is not None and case.finding.rule in policy.silences
+    if not policy.silences:
+        return None
+    labels = labels_of_case(case, policy.rules)
+    silenced = any(silence.holds(labels) for silence in policy.silences)
     return _nothing(Reason.SILENCED) if silenced else None
 
 
@@ -125,9 +130,9 @@ def _remedy(case: Case, policy: Policy) -> Decision | None:
 
 
 STAGES: tuple[Stage, ...] = (
+    _silenced,
     _suspicious,
     _other_software,
-    _silenced,
     _two_orgs,
     _stranger_forwards,
     _machine_forwards,
@@ -151,7 +156,7 @@ def decide(case: Case, policy: Policy) -> Decision:
 
 def reachable_contacts(tenant: Tenant, undeliverable: Collection[str]) -> tuple[str, ...]:
     """Who receives fix instructions: fallback contacts only when all others are unreachable."""
-    reachable = [c for c in tenant.contacts if c.address not in undeliverable]
+    reachable = [c for c in tenant.contacts if c.address not in undeliverable and not c.opt_out]
     first = tuple(c.address for c in reachable if c.role is not Role.FALLBACK)
     return first or tuple(c.address for c in reachable)
 
@@ -182,7 +187,12 @@ def _recipients(case: Case, policy: Policy) -> tuple[str, ...]:
     # A colleague who is a listed contact asks for an answer like any other contact.
     if _colleague(case, policy) and not _listed(by, tenant):
         return reachable_contacts(tenant, policy.undeliverable)
-    return () if by.spec in policy.undeliverable else (by.spec,)
+    return () if by.spec in policy.undeliverable or by.spec in opted_out(tenant) else (by.spec,)
+
+
+def opted_out(tenant: Tenant) -> frozenset[str]:
+    """Whom nothing is sent to, not even an answer."""
+    return frozenset(contact.address for contact in tenant.contacts if contact.opt_out)
 
 
 def _colleague(case: Case, policy: Policy) -> bool:

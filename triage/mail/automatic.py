@@ -88,7 +88,20 @@ def settled(octets: bytes, list_ids: Collection[str], limits: Limits = DEFAULT) 
     why = _by_headers(raw, list_ids) or _by_subject(subject)
     if why is None or "api error alert" in subject.casefold() or _points_to_us(raw):
         return None
-    return None if _is_report(raw) else why
+    return None if _is_report(raw) or _may_be_bounce(raw, subject, octets) else why
+
+
+def _may_be_bounce(headers: Headers, subject: str, octets: bytes) -> bool:
+    """Whether it may say, in a free form, that a mail of ours did not arrive.
+
+    An empty return path is usual for vacation messages too: these need our Message-ID in them.
+    """
+    if report.says_failure(subject):
+        return True
+    if any(name == "from" and report.is_mailer(value) for name, value in headers):
+        return True
+    paths = [value.replace(" ", "") for name, value in headers if name == "return-path"]
+    return "<>" in paths and OWN_PREFIX.encode() in octets
 
 
 def _is_report(headers: Headers) -> bool:

@@ -48,6 +48,11 @@ def is_mailer(spec: str) -> bool:
     return spec.strip() == "<>" or any(_MARKS.sub("", n).lower() in _MAILERS for n in names)
 
 
+def says_failure(subject: str) -> bool:
+    """Whether a mail system calls a report so."""
+    return _FAILURE.search(subject) is not None
+
+
 def delivery_reports(message: Message) -> tuple[DeliveryReport, ...]:
     """What the message/delivery-status parts of a report say, one value a recipient."""
     blocks: list[Message] = []
@@ -100,7 +105,7 @@ def free_form(sender: str, null_path: bool, subject: str, text: str) -> tuple[De
 
     `text` is the whole text of the mail, the returned one included.
     """
-    if not (is_mailer(sender) or null_path or _FAILURE.search(subject)):
+    if not (is_mailer(sender) or null_path or says_failure(subject)):
         return ()
     original = own_message_id(text)
     if not original:

@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from triage.incident.incident import Incident
 from triage.response.message import OutboundMessage
+from triage.response.render import subject_line
 
 
 def external_id(incident: Incident) -> str:
@@ -59,13 +60,13 @@ class Filing:
             raise ValueError(f"this is no ticket: {error}") from error
 
 
-def filing(incident: Incident, message: OutboundMessage, subject: str, now: datetime) -> Filing:
-    """The ticket that a mail would have been; `subject` is the mail's as it is sent."""
+def filing(incident: Incident, message: OutboundMessage, now: datetime) -> Filing:
+    """The ticket that a mail would have been."""
     return Filing(
         id=message.triage_id,
         external_id=external_id(incident),
         time=now.isoformat(),
-        title=subject,
+        title=subject_line(message.subject),
         text=message.text,
         severity=str(incident.severity),
         tenant=incident.tenant or "",

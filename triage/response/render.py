@@ -184,7 +184,7 @@ def _headers(message: OutboundMessage, date: datetime) -> dict[str, object]:
     return {
         "From": (Address(display, addr_spec=sender),),
         "To": tuple(Address(addr_spec=address) for address in message.to),
-        "Subject": _subject(message.subject),
+        "Subject": subject_line(message.subject),
         "Date": date,
         "Message-ID": f"<{message.message_id}>",
         **({"In-Reply-To": ids[-1], "References": " ".join(ids)} if ids else {}),
@@ -195,7 +195,8 @@ def _headers(message: OutboundMessage, date: datetime) -> dict[str, object]:
     }
 
 
-def _subject(subject: str) -> str:
+def subject_line(subject: str) -> str:
+    """One clean line of at most SUBJECT_LENGTH. Raises ValueError when nothing is left."""
     line = one_line(subject)
     if not line:
         raise ValueError("the subject is empty")

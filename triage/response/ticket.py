@@ -191,8 +191,9 @@ def ticket(
     references: tuple[str, ...] = (),
     timezone: tzinfo = UTC,
     hosts: AbstractSet[str] = frozenset(),
+    by_mail: bool = True,
 ) -> OutboundMessage:
-    """A mail to support about one incident. Raises TemplateFault.
+    """A mail to support about one incident, or what a ticket says of it. Raises TemplateFault.
 
     Of a suspicious one no link is passed on: their hosts are shown, defanged. Record links stay
     links when their host is one of `hosts`.
@@ -217,6 +218,7 @@ def ticket(
         ticket=shown,
         suspicious=suspicious,
         sentence=SENTENCES[about.reason],
+        by_mail=by_mail,
     )
     return _message(rendered, Audience.TICKET, to, from_, message_id, references)
 

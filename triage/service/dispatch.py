@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import parseaddr
 from itertools import groupby
@@ -14,6 +16,8 @@ import structlog
 
 from triage.adapters.metrics import NOT_SENT, SENT
 from triage.catalog.load import Catalog
+from triage.incident.incident import Incident, Reason
+from triage.incident.silence import Silence, labels_of_incident, of_rule
 from triage.ports import (
     Clock,
     Fault,
@@ -35,8 +39,12 @@ from triage.rows import (
     PendingResponse,
     Way,
 )
+from triage.service.budget import Budgets, Charge
 from triage.service.causes import cause_of_mail, ticket_of_incident
+from triage.service.hold import Holds
+from triage.service.reach import opted_out, reader
 from triage.service.restored import RESTORED
+from triage.service.tickets import ticket_row
 from triage.service.trouble import trouble
 from triage.settings import Settings
 from triage.settings.types import Rate
@@ -54,6 +62,12 @@ _STORE_PAUSES = (0.2, 1.0, 3.0)
 """Seconds."""
 _FIRST_RETRY, _LONGEST_RETRY = 30.0, 3600.0
 """Seconds."""
+_NOT_DELIVERED = {
+    Way.MAIL: ("dead letters", "Mail not delivered"),
+    Way.ALARM: ("dead alarms", "Alarm not delivered"),
+    Way.TICKET: ("dead tickets", "Ticket not delivered"),
+}
+"""What a trouble with each way is about, and its title."""
 
 
 class Dispatcher:
@@ -75,45 +89,54 @@ class Dispatcher:
         self._tenants = settings.all_tenants()
         self._domain = settings.smtp.from_address.rpartition("@")[2]
         self._restored = ""
+        self._budgets, self._holds = Budgets(settings), Holds(settings, catalog)
+        self._silences = tuple(of_rule(rule_id) for rule_id in settings.policy.silences)
         self._rates = [(rate.count, rate.per) for rate in _rates(settings, way)]
+        self._first_round = True
+        """Budgets may be other ones than before, so that all that waits for one is tried."""
         self._unmarked: OutboxRow | None = None
         """Accepted, and the store does not know it yet."""
         self._log = structlog.get_logger()
 
+    def take_over(self, settings: Settings) -> None:
+        """Go on with other tenants and contacts; between two rounds only."""
+        self._settings, self._tenants = settings, settings.all_tenants()
+        self._holds = Holds(settings, self._catalog)
+
     def respond(self, due_before: datetime) -> int:
         """Render each group of responses that is due into the outbox; answers how many mails.
 
-        What else is due for the same recipient within `group_wait` goes into the same mail.
+        What else is due for the same recipient within `group_wait` goes into the same mail. Who
+        waits longest comes first, so that a budget is used in that order.
         """
         horizon = due_before + self._settings.policy.group_wait
         with self._store.unit() as unit:
             self._restored = unit.switch(RESTORED) or ""
-            waiting = sorted(unit.pending(horizon), key=_group)
-        queued = 0
-        for _, members in groupby(waiting, key=_group):
-            group = list(members)
-            if any(one.due_at <= due_before for one in group):
-                queued += self._queue([one.id for one in group])
-        return queued
+            if self._first_round:
+                unit.due_again(Reason.BUDGET, due_before)
+            waiting = sorted(unit.pending(horizon), key=self._group)
+        self._first_round, ahead = False, Counter[str]()
+        groups = [list(members) for _, members in groupby(waiting, key=self._group)]
+        return sum(
+            self._queue([one.id for one in group], ahead)
+            for group in sorted(groups, key=lambda group: min(one.created_at for one in group))
+            if any(one.due_at <= due_before for one in group)
+        )
 
-    def _queue(self, ids: Sequence[int]) -> int:
+    def _queue(self, ids: Sequence[int], ahead: Counter[str]) -> int:
         """Render a group and queue it, in one transaction; answers how many mails."""
         now = self._clock.now()
         with self._store.unit() as unit:
-            unit.exclusive("budgets")
             # As it is now: records may have come since it was found to be due.
-            group = unit.pending(ids=ids)
+            group = self._not_silenced(unit, unit.pending(ids=ids), now)
             if not group:
                 return 0
-            if spent := self._spent_budget(unit, group[0], now):
-                unit.postpone(ids, now + timedelta(minutes=10))
-                words = f"The budget {spent} is used up; what is due waits until it is free again."
-                trouble(unit, self._settings, f"budget {spent}", "Budget used up", words, now)
-                self._log.warning("budget", budget=spent, waiting=len(ids))
+            ids, charge = [one.id for one in group], _charge(group[0])
+            if charge and (until := self._budgets.wait(unit, charge, now, ahead)):
+                unit.postpone(ids, until, Reason.BUDGET)
                 return 0
             try:
-                messages = self._messages(group)
-                rendered = [(one, to_octets(one, date=now)) for one in messages]
+                rows = self._rows(group, now)
             except (TemplateFault, RenderFault) as fault:
                 unit.drop_pending(ids)
                 self._not_rendered(unit, group, fault, now)
@@ -123,12 +146,25 @@ class Dispatcher:
                 self._log.exception("not_rendered", error=str(fault))
                 self._not_rendered(unit, group, fault, now)
                 return 0
-            for message, octets in rendered:
-                unit.enqueue(self._row(message, octets, group[0].incident.tenant), now)
+            held = self._holds.of(group[0])
+            for row in rows:
+                self._holds.queue(unit, row, held, now)
+            if charge:
+                self._budgets.spend(unit, charge, len(rows), now)
             unit.responded(ids, now)
-        audience = str(messages[0].audience)
-        self._log.info("queued", audience=audience, causes=len(group), messages=len(messages))
-        return len(messages)
+        self._log.info("queued", audience=rows[0].audience, causes=len(group), messages=len(rows))
+        return len(rows)
+
+    def _not_silenced(
+        self, unit: Unit, group: Sequence[PendingResponse], now: datetime
+    ) -> list[PendingResponse]:
+        """Those for which no silence began since they were decided; the others go, untold."""
+        silences = (*self._silences, *unit.silences(now))
+        silenced = [one.id for one in group if silences and _silenced(one.incident, silences)]
+        if silenced:
+            unit.drop_pending(silenced, Reason.SILENCED)
+            self._log.info("silenced", responses=len(silenced))
+        return [one for one in group if one.id not in silenced]
 
     def _not_rendered(
         self, unit: Unit, group: Sequence[PendingResponse], fault: Exception, now: datetime
@@ -137,6 +173,14 @@ class Dispatcher:
         words = f"{fault}\n\nWhat was not sent to {group[0].recipient}: {titles}"
         trouble(unit, self._settings, f"template {fault}", "A mail failed", words, now)
         self._log.error("not_rendered", error=str(fault))
+
+    def _rows(self, group: Sequence[PendingResponse], now: datetime) -> list[NewOutbox]:
+        """What is to be queued about the group. Raises TemplateFault, RenderFault."""
+        first, host = group[0], self._settings.tickets.host
+        if first.audience == Audience.TICKET and host and first.incident.kind != "own":
+            return [ticket_row(first.incident, self._to_support(first, host), now)]
+        tenant = first.incident.tenant
+        return [self._row(one, to_octets(one, date=now), tenant) for one in self._messages(group)]
 
     def _row(self, message: OutboundMessage, octets: bytes, tenant: str | None) -> NewOutbox:
         return NewOutbox(
@@ -179,12 +223,12 @@ class Dispatcher:
             raise RenderFault(f"the tenant {first.incident.tenant} is no longer configured")
         if missing := {p.incident.rule or "" for p in group} - self._catalog.rules.keys():
             raise RenderFault(f"no longer in the catalog: {', '.join(sorted(missing))}")
-        languages = {contact.address: contact.language for contact in tenant.contacts}
+        person = reader(first.recipient, tenant)
         return reply(
             [cause_of_mail(one, self._catalog, tenant) for one in group],
-            tenant=tenant,
+            tenant=replace(tenant, timezone=person.timezone) if person else tenant,
             recipient=first.recipient,
-            language=languages.get(first.recipient, tenant.language),
+            language=person.language if person else tenant.language,
             templates=self._templates,
             from_=self._settings.smtp.from_,
             message_id=own_id,
@@ -217,24 +261,18 @@ class Dispatcher:
             references=references,
             timezone=ZoneInfo(self._settings.support.timezone),
             hosts=allowed_hosts(tenant, records) if tenant else frozenset(),
+            by_mail=self._settings.tickets.by_mail,
         )
 
-    def _spent_budget(self, unit: Unit, pending: PendingResponse, now: datetime) -> str | None:
-        """The name of a budget that is used up; Triage's own troubles have none, they are few."""
-        if pending.incident.kind == "own":
-            return None
-        budgets = self._settings.budgets
-        if unit.sent_since(now - budgets.total.per) >= budgets.total.count:
-            return "total"
-        tenant, rate = pending.incident.tenant, budgets.per_tenant
-        if tenant and unit.sent_since(now - rate.per, tenant=tenant) >= rate.count:
-            return f"per_tenant of {tenant}"
-        if pending.audience == Audience.TICKET:
-            return None  # support's tickets are bounded by tenant, by incident and in total
-        address, rate = pending.recipient, budgets.per_recipient
-        if unit.sent_since(now - rate.per, recipient=address) >= rate.count:
-            return f"per_recipient of {address}"
-        return None
+    def _group(self, pending: PendingResponse) -> tuple[str, str, str, int, str]:
+        """Replies to one recipient about one tenant are one mail; each ticket is its own.
+
+        What is held keeps nothing else waiting.
+        """
+        incident = pending.incident
+        alone = incident.id if pending.audience == Audience.TICKET else 0
+        held = self._holds.of(pending)
+        return (pending.audience, pending.recipient, incident.tenant or "", alone, held)
 
     # Outbox to server ----------------------------------------------------------------
 
@@ -258,10 +296,17 @@ class Dispatcher:
         return accepted
 
     def _send(self, row: OutboxRow) -> bool:
+        if opted_out(row, self._tenants):
+            self._failed(row, SendError("the contact opted out meanwhile", Fault.PERMANENT))
+            return False
         try:
             self._sender.send(row.octets, row.sender, row.recipients)
         except SendError as error:
             self._failed(row, error)
+            return False
+        except Exception as error:  # noqa: BLE001 - nobody would hear of it, and it may be sent
+            self._log.exception("sender_fault", outbox=row.id, error=str(error))
+            self._failed(row, SendError(f"a fault of Triage: {error}", Fault.AMBIGUOUS))
             return False
         self._unmarked = row
         self._mark_sent()
@@ -291,7 +336,8 @@ class Dispatcher:
     def _failed(self, row: OutboxRow, error: SendError) -> None:
         now = self._clock.now()
         wait = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(row.attempts, 10))
-        retry_at = now + timedelta(seconds=wait * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+        wait *= random.uniform(0.7, 1.3)  # noqa: S311 - jitter
+        retry_at = now + timedelta(seconds=max(wait, error.retry_after or 0.0))
         too_late = retry_at > row.created_at + GIVE_UP_AFTER and row.attempts >= FEWEST_ATTEMPTS
         given_up = error.fault is Fault.PERMANENT or too_late
         self._store.mark_failed(row.id, str(error), None if given_up else retry_at)
@@ -308,21 +354,30 @@ class Dispatcher:
                     f"See it: triage outbox show {row.id}\n"
                     f"Send it again: triage outbox retry {row.id}"
                 )
-                key = "dead alarms" if is_alarm else "dead letters"
-                title = "Alarm not delivered" if is_alarm else "Mail not delivered"
+                key, title = _NOT_DELIVERED[self._way]
                 trouble(unit, self._settings, key, title, words, now, second_way=not is_alarm)
 
 
 def _rates(settings: Settings, way: Way) -> Sequence[Rate]:
     if way is Way.MAIL:
         return settings.smtp.rate
-    return settings.alarm.smtp.rate if settings.alarm and settings.alarm.smtp else ()
+    if way is Way.ALARM and settings.alarm and settings.alarm.smtp:
+        return settings.alarm.smtp.rate
+    return ()
 
 
-def _group(pending: PendingResponse) -> tuple[str, str, str, int]:
-    """Replies to one recipient about one tenant are one mail; each ticket is its own."""
-    alone = pending.incident.id if pending.audience == Audience.TICKET else 0
-    return (pending.audience, pending.recipient, pending.incident.tenant or "", alone)
+def _charge(pending: PendingResponse) -> Charge | None:
+    """Whose budget it is; Triage's own troubles have none, they are few."""
+    if pending.incident.kind == "own":
+        return None
+    reply = pending.audience == Audience.REPLY
+    return Charge(pending.incident.tenant, pending.recipient if reply else None)
+
+
+def _silenced(incident: Incident, silences: Sequence[Silence]) -> bool:
+    """Our own troubles are told whatever is silenced."""
+    labels = labels_of_incident(incident)
+    return incident.kind != "own" and any(silence.holds(labels) for silence in silences)
 
 
 def _answers(pending: PendingResponse) -> bool:

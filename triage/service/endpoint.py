@@ -134,6 +134,7 @@ def _gauges(state: Health) -> Iterator[Gauge]:
     )
     ways, tally = state.tally.ways, state.tally
     yield Gauge("triage_outbox", "Messages not sent yet.", "state", _states(ways[Way.MAIL]))
+    yield Gauge("triage_tickets", "Tickets not sent yet.", "state", _states(ways[Way.TICKET]))
     yield Gauge("triage_alarms", "Alarms not sent yet.", "state", _states(ways[Way.ALARM]))
     yield Gauge("triage_held", "1 while all sending is held.", "", {"": state.held is not None})
     yield Gauge("triage_incidents_open", "Open incidents.", "", {"": tally.incidents})

@@ -6,7 +6,7 @@ it is read from the store, so where several processes share one, any of them may
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,6 +14,8 @@ from triage.ports import Store, StoreError
 from triage.rows import MailboxRow, Tally, Way, WayOut
 from triage.settings import MailboxSection, Settings
 
+_FAULTS = 20
+"""Of refused files, so many are told."""
 _ROUND = timedelta(seconds=60)
 """The longest time between two notes of progress while mails wait."""
 
@@ -66,8 +68,11 @@ class Health:
     """Why all sending is held, if it is."""
 
 
-def health(settings: Settings, store: Store, now: datetime) -> Health:
-    """How things stand. A store that cannot be asked is a symptom as well."""
+def health(settings: Settings, store: Store, now: datetime, refused: Sequence[str] = ()) -> Health:
+    """How things stand. A store that cannot be asked is a symptom as well.
+
+    `refused` are the faults of files whose tenants and contacts are not taken over.
+    """
     try:
         with store.unit() as unit:
             rows = {row.name: row for row in unit.mailboxes()}
@@ -78,6 +83,7 @@ def health(settings: Settings, store: Store, now: datetime) -> Health:
     for section in settings.mailboxes:
         symptoms += _of_mailbox(section, rows.get(section.name), settings, now)
     symptoms += _of_sending(settings, tally, held, now)
+    symptoms += _of_contacts(settings, refused)
     return Health(
         now,
         tuple(symptoms),
@@ -123,18 +129,42 @@ def _of_mailbox(
         yield Symptom(key, f"{key} fails", row.error, None, limit)
 
 
+def _of_contacts(settings: Settings, refused: Sequence[str]) -> Iterator[Symptom]:
+    if refused:
+        more = len(refused) - _FAULTS
+        lines = [
+            *refused[:_FAULTS],
+            *([f"and {more} more; triage check names all"] if more > 0 else []),
+        ]
+        title = f"tenants and contacts are refused for {len(refused)} faults"
+        words = "those that the service runs with stay in force\n" + "\n".join(lines)
+        yield Symptom("contacts", title, words, None, settings.health.overdue)
+
+
 def _of_sending(
     settings: Settings, tally: Tally, held: str | None, now: datetime
 ) -> Iterator[Symptom]:
-    names = {Way.MAIL: "mail", Way.ALARM: "alarms by the second way"}
+    names = {Way.MAIL: "mail", Way.ALARM: "alarms by the second way", Way.TICKET: "tickets"}
     for way, out in tally.ways.items():
         if out.dead:
             words = "triage outbox list --state dead"
             yield Symptom(f"dead {way}", f"{out.dead} {names[way]} could not be delivered", words)
         waits = out.put_off_since
-        stopped = settings.policy.shadow or (way is Way.MAIL and held is not None)
+        stopped = settings.policy.shadow or (way is not Way.ALARM and held is not None)
         if waits is None or stopped or now - waits <= settings.health.overdue:
             continue
-        minutes = int((now - waits).total_seconds() // 60)
-        title = f"{names[way]} put off by the server for {minutes} min"
-        yield Symptom(f"sending {way}", title, out.error, waits, settings.health.overdue)
+        if not out.error and way is Way.MAIL and settings.smtp.rate:
+            continue  # it waits for the provider's rate
+        why = "put off by the server" if out.error else "not sent"
+        title = f"{names[way]} {why} for {_minutes(now - waits)} min"
+        words = out.error or "is triage run running? its log says what fails"
+        yield Symptom(f"sending {way}", title, words, waits, settings.health.overdue)
+    due = tally.response_due_at
+    if due is not None and not settings.policy.shadow and now - due > settings.health.overdue:
+        title = f"what is due was not written for {_minutes(now - due)} min"
+        words = "is triage run running? its log says what fails"
+        yield Symptom("responding", title, words, due, settings.health.overdue)
+
+
+def _minutes(span: timedelta) -> int:
+    return int(span.total_seconds() // 60)

@@ -46,6 +46,8 @@ class Leases:
                 self.beat()
             except StoreError as error:
                 self._log.error("leases_not_renewed", error=str(error))
+            except Exception as error:  # noqa: BLE001 - without it every mailbox would be lost
+                self._log.exception("leases_fault", error=str(error))
 
     def take(self, mailbox: str) -> int | None:
         """The fencing token; None while it is another's, or beyond our share."""

@@ -8,17 +8,26 @@ from datetime import datetime, timedelta
 import structlog
 
 from triage.adapters.metrics import MAILS
-from triage.catalog.rule import Severity
 from triage.catalog.verdict import Outcome
 from triage.incident.detail import Detail, detail
 from triage.incident.fingerprint import fingerprint, masked
-from triage.incident.incident import Action, Case, Decision, Incident, Reason
+from triage.incident.incident import (
+    Action,
+    Case,
+    Decision,
+    Incident,
+    Reason,
+    kind_of,
+    rule_of,
+    severity_of,
+)
 from triage.incident.policy import Policy, decide, repeat, repeat_interval
-from triage.mail.message import OWN_PREFIX, Kind, RawMail
+from triage.mail.message import RawMail
 from triage.pipeline import Found, Reading
 from triage.ports import Clock, Unit
 from triage.response.message import Audience
 from triage.rows import MailRow
+from triage.service.reach import heard_from, take_reports, unreachable
 from triage.service.restored import restored_at
 from triage.service.trouble import SUPPORT
 from triage.settings import MailboxSection, Settings
@@ -26,8 +35,6 @@ from triage.settings import MailboxSection, Settings
 KEYWORD = "$Triaged"
 """On every mail that was filed after its verdict was recorded."""
 _SENT = {Reason.FIRST_IN_INCIDENT, Reason.REPEAT_DUE}
-UNREACHABLE_FOR = timedelta(days=30)
-"""A delivery report is believed so long; then the contact is tried again."""
 
 
 class Recorder:
@@ -37,6 +44,11 @@ class Recorder:
         """`version` is the classifier's."""
         self._settings, self._policy, self._clock, self._version = settings, policy, clock, version
         self._log = structlog.get_logger()
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether nothing may be sent, moved or flagged."""
+        return self._settings.policy.shadow
 
     def record(
         self,
@@ -134,16 +146,8 @@ class Recorder:
     def _not_judged(self, unit: Unit, raw: RawMail, reading: Reading, now: datetime) -> None:
         if reading.outcome is Outcome.UNREADABLE:
             unit.quarantine(raw, "", reading.reason, reading.why, now)
-        for report in reading.mail.reports if reading.mail else ():
-            ours = report.original_message_id.startswith(OWN_PREFIX)
-            row = unit.by_message_id(report.original_message_id) if ours else None
-            if row is None or report.action != "failed":
-                continue
-            # A forwarding server may report another address than the one that we wrote to.
-            known = report.recipient in row.recipients
-            for address in (report.recipient,) if known else row.recipients:
-                unit.mark_undeliverable(address, report.status, report.diagnostic[:300], now)
-                self._log.warning("contact_unreachable", message_id=row.message_id)
+        reports = reading.mail.reports if reading.mail else ()
+        take_reports(unit, reports, self._settings, self._policy.tenants, now)
 
     def _cases(
         self,
@@ -156,14 +160,15 @@ class Recorder:
         handled: bool,
     ) -> tuple[str, tuple[Action, ...]]:
         """Each case into its incident; answers the mail's reason and actions."""
-        unreachable = frozenset(
-            one.address for one in unit.undeliverable() if now - one.reported_at < UNREACHABLE_FOR
-        )
-        policy = replace(self._policy, undeliverable=unreachable)
+        heard_from(unit, reading, min(_dates(raw, reading)))
+        bouncing = frozenset(one.address for one in unreachable(unit, now))
+        silences = (*self._policy.silences, *unit.silences(now))
+        policy = replace(self._policy, undeliverable=bouncing, silences=silences)
         rules = [policy.rules[c.finding.rule] for c in reading.cases if c.finding]
         interval = repeat_interval(rules, policy.repeat_interval)
         old = not handled and self._too_old(raw, reading, now)
         outcomes: list[Decision] = []
+        spoken = replace(policy, silences=())
         for judged in reading.judged:
             for case in judged.cases:
                 decision = Decision((), (), Reason.TOO_OLD) if old else decide(case, policy)
@@ -171,7 +176,9 @@ class Recorder:
                     **detail(case, reading.mail, judged.judgement.tried),
                     "reason": str(decision.reason),
                 }
-                incident = self._incident(unit, case, decision.reason, raw.mailbox, now, about)
+                # What is apart stays apart, also when nothing is said of it.
+                reason = decide(case, spoken).reason
+                incident = self._incident(unit, case, reason, raw.mailbox, now, about)
                 if handled and decision.actions:
                     final = Decision((), (), Reason.NOTHING_NEW)
                 else:
@@ -195,10 +202,7 @@ class Recorder:
     def _too_old(self, raw: RawMail, reading: Reading, now: datetime) -> bool:
         # A restored folder has new internal dates, and a sender can write any Date: the older
         # of both counts, because acting on something old does more harm than counting it.
-        dates = [raw.internal_date]
-        if reading.mail is not None and reading.mail.date is not None:
-            dates.append(reading.mail.date)
-        return now - min(dates) > self._settings.policy.max_age
+        return now - min(_dates(raw, reading)) > self._settings.policy.max_age
 
     def _incident(
         self,
@@ -217,15 +221,13 @@ class Recorder:
                 return found
             unit.close_incidents(quiet_since, now)
         rule = self._policy.rules[case.finding.rule] if case.finding else None
-        suspicious = case.outcome is Outcome.SUSPICIOUS
-        kind = "suspicious" if suspicious else str(case.notification.kind)
         return unit.start_incident(
             fingerprint=key,
             tenant=case.authentication.tenant,
-            rule=rule.id if rule and not suspicious else None,
-            kind=kind,
+            rule=rule_of(case),
+            kind=kind_of(case),
             title=_title(case, rule.title if rule else ""),
-            severity=_severity(case, rule.severity if rule else None),
+            severity=severity_of(case, self._policy.rules),
             at=now,
             detail=about,
         )
@@ -275,6 +277,12 @@ def _recipients(decision: Decision) -> tuple[str, ...]:
     return (*people, SUPPORT) if Action.TICKET in decision.actions else people
 
 
+def _dates(raw: RawMail, reading: Reading) -> list[datetime]:
+    """When it came and, if it says so, when it was written."""
+    written = reading.mail.date if reading.mail else None
+    return [raw.internal_date, written] if written else [raw.internal_date]
+
+
 def _title(case: Case, known: str) -> str:
     if case.outcome is Outcome.SUSPICIOUS:
         return case.authentication.why[:200]
@@ -283,13 +291,3 @@ def _title(case: Case, known: str) -> str:
     causes = case.notification.facts.causes
     words = f"{causes[-1].exception}: {causes[-1].message}" if causes else case.notification.subject
     return f"Unknown error: {masked(words) or 'without words'}"[:200]
-
-
-def _severity(case: Case, known: Severity | None) -> Severity:
-    if case.outcome is Outcome.SUSPICIOUS:
-        return Severity.MEDIUM
-    if known is not None:
-        return known
-    # Salesforce may switch the integration off after an exception that nobody knows (design 4.2).
-    ours = case.notification.kind is Kind.APEX_EXCEPTION and case.owner == "ours"
-    return Severity.HIGH if ours else Severity.MEDIUM

@@ -11,7 +11,8 @@ import structlog
 
 from triage.adapters.workers import WorkerDied, WorkerPool
 from triage.mail.message import RawMail
-from triage.ports import Mailbox, MailboxError, Stop, Unit
+from triage.pipeline import Reading
+from triage.ports import Mailbox, MailboxError, Stop, StoreError, Unit
 from triage.service.record import Recorder
 from triage.service.restored import reread_from
 from triage.settings import MailboxSection
@@ -80,17 +81,43 @@ class Rereading:
         self, unit: Callable[[], AbstractContextManager[Unit]], raws: Sequence[RawMail]
     ) -> int:
         """Record what the store does not know yet; answers how many mails that were."""
-        trust, learnt = self._section.trust, 0
+        trust = self._section.trust
         readings = self._pool.run((raw.octets, trust, raw.truncated) for raw in raws)
+        read = list(zip(raws, readings, strict=True))
+        try:
+            with unit() as one:
+                return sum(self._record(one, *each) for each in read)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one mail's fault must not keep new mail waiting
+            self._log.warning("batch_redone_one_by_one", error=str(error))
+        return sum(self._record_alone(unit, *each) for each in read)
+
+    def _record(self, unit: Unit, raw: RawMail, reading: Reading | WorkerDied) -> bool:
+        """Whether it was not known."""
+        if isinstance(reading, WorkerDied):
+            self._log.warning("worker_died", uid=raw.uid, reason=reading.reason)
+            return False
+        if unit.seen(reading.octets_sha256, reading.content_sha256):
+            return False
         section = self._section.model_copy(update={"after": _FILED})
-        with unit() as one:
-            for raw, reading in zip(raws, readings, strict=True):
-                if isinstance(reading, WorkerDied):
-                    self._log.warning("worker_died", uid=raw.uid, reason=reading.reason)
-                elif not one.seen(reading.octets_sha256, reading.content_sha256):
-                    self._recorder.record(one, raw, reading, section, handled=True)
-                    learnt += 1
-        return learnt
+        self._recorder.record(unit, raw, reading, section, handled=True)
+        return True
+
+    def _record_alone(
+        self,
+        unit: Callable[[], AbstractContextManager[Unit]],
+        raw: RawMail,
+        reading: Reading | WorkerDied,
+    ) -> bool:
+        try:
+            with unit() as one:
+                return self._record(one, raw, reading)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - it was handled before, and stays where it was filed to
+            self._log.exception("mail_not_recorded", uid=raw.uid)
+            return False
 
 
 def _filed_to(section: MailboxSection) -> Iterator[tuple[str, MailboxSection]]:

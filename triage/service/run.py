@@ -8,20 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import structlog
 
-from triage.adapters.connection import Password
 from triage.adapters.files import read_catalog, read_templates
 from triage.adapters.http import Endpoint
-from triage.adapters.imap import ImapMailbox
-from triage.adapters.maildir import FolderMailbox, MaildirMailbox
-from triage.adapters.oauth import OAuth2, TokenSource, XOAuth2
-from triage.adapters.smtp import SmtpSender
 from triage.adapters.store import SqlStore, open_store
-from triage.adapters.webhook import WebhookSender
 from triage.adapters.workers import Build, WorkerPool
 from triage.catalog.load import Catalog
 from triage.pipeline import CODE_VERSION, Judge, policy, world
@@ -30,16 +25,19 @@ from triage.response.templates import Templates
 from triage.rows import Way
 from triage.service.dispatch import LEASE_SECONDS, Dispatcher
 from triage.service.endpoint import Asked, open_endpoint
-from triage.service.health import health
+from triage.service.health import Health, health
+from triage.service.hold import check_holds
 from triage.service.intake import BACKOFF_SECONDS, Intake
 from triage.service.leases import Leases
+from triage.service.readers import Readers
 from triage.service.record import Recorder
+from triage.service.reload import Reload
 from triage.service.reread import Rereading
+from triage.service.tickets import tickets_sender
 from triage.service.watch import Pulse, Watch
+from triage.service.ways import alarm_way_out, way_in, way_out
 from triage.service.weekly import Weekly
-from triage.settings import ConfigurationError, MailboxSection, OAuth2Section, Settings, SmtpSection
-from triage.settings.health import AlarmSection
-from triage.settings.sections import LoginSection
+from triage.settings import ConfigurationError, MailboxSection, Settings, SmtpSection
 
 TICK_SECONDS = 1.0
 STOP_SECONDS = 60.0
@@ -50,8 +48,10 @@ transactions each time, so that sending goes on."""
 _TURN_SECONDS = {
     "send": LEASE_SECONDS + 60,
     "alarms": LEASE_SECONDS + 60,
+    "tickets": LEASE_SECONDS + 60,
     "leases": 300.0,  # and its pause
     "watch": 180.0,
+    "contacts": 180.0,
 }
 """The longest turn of each loop: one delivery each for those that send, else the store's
 time-outs; /live is red beyond."""
@@ -99,50 +99,53 @@ class Service:
         sender: Callable[[SmtpSection], Sender] | None = None,
         judge: Build | None = None,
         backoff: Sequence[float] = BACKOFF_SECONDS,
+        config: Path | None = None,
     ) -> None:
         """Nothing is connected yet; servers are met when it runs.
 
         `mailbox` and `sender` make the ways in and out, unless IMAP, files and SMTP do; `judge`
         what reads a mail in a worker, unless the pipeline does. `backoff` is how long a mailbox
-        that failed is left alone, at most: the first time, the second, and so on.
+        that failed is left alone, at most: the first time, the second, and so on. `config` is
+        the file of the settings, whose tenants and contacts are read again when they change.
         """
         self.stop = threading.Event()
+        self._idle = threading.Event()
+        """Nothing is being read or sent any more."""
         self._settings, self._catalog, self.store, self._clock = settings, catalog, store, clock
+        self._templates = templates
         self._log = structlog.get_logger()
         self._wake = threading.Event()
-        limits = settings.limits.value
-        self._pool = WorkerPool(
-            judge or partial(Judge, catalog, world(settings), limits),
-            settings.limits.workers,
-            limits.seconds,
-            limits.memory_octets,
-        )
-        self._make_mailbox, self._backoff = mailbox or _mailbox, backoff
-        self._sender = (sender or _sender)(settings.smtp)
+        self._judge = judge
+        self._readers = self._new_readers(settings)
+        self._reload = Reload(config, settings, self._take_over)
+        self._make_mailbox, self._backoff = mailbox or way_in, backoff
+        self._sender = (sender or way_out)(settings.smtp)
         self._dispatcher = Dispatcher(settings, catalog, templates, store, self._sender, clock)
         self._alarms: Dispatcher | None = None
         if settings.alarm is not None and not settings.policy.shadow:
-            way_out = _alarm_sender(settings.alarm, sender or _sender)
-            self._alarms = Dispatcher(
-                settings, catalog, templates, store, way_out, clock, Way.ALARM
-            )
+            second = alarm_way_out(settings.alarm, sender or way_out)
+            self._alarms = Dispatcher(settings, catalog, templates, store, second, clock, Way.ALARM)
+        self._tickets: Dispatcher | None = None
+        desk = None if settings.policy.shadow else tickets_sender(settings)
+        if desk is not None:
+            self._tickets = Dispatcher(settings, catalog, templates, store, desk, clock, Way.TICKET)
         self.weekly = Weekly(settings, catalog, templates, store, clock)
         self._leases = Leases(store, len(settings.mailboxes), settings.store.lease.total_seconds())
 
     @classmethod
-    def of(cls, settings: Settings) -> Service:
+    def of(cls, settings: Settings, config: Path | None = None) -> Service:
         """The service that the settings describe, on its own store, as its only service.
 
         Raises ConfigurationError, CatalogFaults or StoreError.
         """
         catalog = read_catalog(settings.catalog.rules)
         templates = Templates(read_templates(settings.catalog.templates))
-        if faults := templates.faults():
-            raise ConfigurationError([str(fault) for fault in faults])
+        if faults := [*map(str, templates.faults()), *check_holds(settings, catalog)]:
+            raise ConfigurationError(faults)
         store = open_store(settings.store.url)
         try:
             store.lock_service()
-            return cls(settings, catalog, templates, store, StoreClock(store))
+            return cls(settings, catalog, templates, store, StoreClock(store), config=config)
         except BaseException:
             store.close()
             raise
@@ -161,14 +164,26 @@ class Service:
     def close(self) -> None:
         """End the workers and close the store."""
         self.stop.set()
-        self._pool.close()
+        self._readers.pool.close()
         self._sender.close()
         self.store.close()
 
     def once(self) -> bool:
         """Handle and send what is there now; False if a mailbox failed."""
         self._leases.beat()
-        good = [intake.once() for intake in self._intakes()]
+        done = threading.Event()
+        beat = partial(self._leases.keep_beating, done)
+        thread = threading.Thread(target=beat, name="leases", daemon=True)
+        thread.start()
+        try:
+            return self._once()
+        finally:
+            done.set()
+            thread.join(STOP_SECONDS)
+
+    def _once(self) -> bool:
+        readers = self._readers
+        good = [self._intake(one, readers).once() for one in self._settings.mailboxes]
         self._housekeeping()
         Watch(self._settings, self.store, self._clock).look()
         if not self._settings.policy.shadow:
@@ -176,12 +191,15 @@ class Service:
             self._dispatcher.send()
         if self._alarms is not None:
             self._alarms.send()
+        if self._tickets is not None:
+            self._tickets.send()
         return all(good)
 
     def run_until_signal(self) -> bool:
         """Run until SIGTERM or SIGINT; True when it ended in good order."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
+        signal.signal(signal.SIGHUP, lambda *_: self._reload.ask())
         return self.run()
 
     def run(self) -> bool:
@@ -201,8 +219,13 @@ class Service:
         while not self.stop.wait(0.2):
             pass  # signal handlers run in this thread, between two waits
         self._wake.set()
+        self._readers.end()
         for thread in threads:
-            thread.join(STOP_SECONDS)
+            if thread.name != "leases":
+                thread.join(STOP_SECONDS)
+        # Only now: what another process takes over is no longer in our hands.
+        self._idle.set()
+        threads[-1].join(STOP_SECONDS)
         if endpoint is not None:
             endpoint.close()
         late = [thread.name for thread in threads if thread.is_alive()]
@@ -212,17 +235,25 @@ class Service:
     def _threads(self, pulse: Pulse) -> list[threading.Thread]:
         """One a mailbox, one that sends, and those that look after all of it; not started."""
         steps: dict[str, Callable[[], None]] = {
-            f"mailbox-{section.name}": partial(intake.watch, self.stop)
-            for section, intake in zip(self._settings.mailboxes, self._intakes(), strict=True)
+            f"mailbox-{section.name}": partial(self._watch, section)
+            for section in self._settings.mailboxes
         }
-        watch = Watch(self._settings, self.store, self._clock, just_started=True)
+        watch = Watch(
+            self._settings,
+            self.store,
+            self._clock,
+            just_started=True,
+            refused=lambda: self._reload.refused,
+        )
         loops: dict[str, Callable[[Stop], None]] = {
             "send": self._send,
-            "leases": self._leases.keep_beating,
             "watch": watch.keep_looking,
             "alarms": self._send_alarms,
+            "tickets": self._send_tickets,
+            "contacts": self._reload.keep_looking,
         }
         steps |= {name: partial(loop, pulse.taken(name, self.stop)) for name, loop in loops.items()}
+        steps["leases"] = partial(self._leases.keep_beating, pulse.taken("leases", self._idle))
         return [
             threading.Thread(target=step, name=name, daemon=True) for name, step in steps.items()
         ]
@@ -234,7 +265,10 @@ class Service:
             ended = [one.name for one in threads if one.ident is not None and not one.is_alive()]
             return [*ended, *pulse.late()]
 
-        ask = Asked(lambda: health(self._settings, self.store, self._clock.now()))
+        def now() -> Health:
+            return health(self._settings, self.store, self._clock.now(), self._reload.refused)
+
+        ask = Asked(now)
         return open_endpoint(self._settings, late, ask)
 
     def _send_alarms(self, stop: Stop) -> None:
@@ -243,10 +277,23 @@ class Service:
             if self._alarms is not None:
                 self._guarded(partial(self._alarms.send, stop))
 
+    def _send_tickets(self, stop: Stop) -> None:
+        """The loop of the ticket system, which may hang, too."""
+        while not stop.wait(TICK_SECONDS):
+            if self._tickets is not None:
+                self._guarded(partial(self._tickets.send, stop))
+
     def _send(self, stop: Stop) -> None:
         """The loop that answers, sends, digests and closes incidents."""
         housekept = -HOUSEKEEPING_SECONDS
+        in_force = self._readers.settings
         while not stop.is_set():
+            if in_force is not self._readers.settings:
+                in_force = self._readers.settings
+                self._dispatcher.take_over(in_force)
+                self.weekly = Weekly(
+                    in_force, self._catalog, self._templates, self.store, self._clock
+                )
             if not self._settings.policy.shadow:
                 self._guarded(lambda: self._dispatcher.respond(self._clock.now()))
                 self._guarded(lambda: self._dispatcher.send(stop))
@@ -279,74 +326,38 @@ class Service:
     def _way_in(self, section: MailboxSection) -> Mailbox:
         return self._make_mailbox(section, self._settings)
 
-    def _intakes(self) -> list[Intake]:
-        rules = policy(self._catalog, self._settings)
-        version = f"{self._catalog.digest}-{CODE_VERSION}"
-        recorder = Recorder(self._settings, rules, self._clock, version)
-        return [
-            Intake(
-                self._way_in(section),
-                section,
-                self.store,
-                self._pool,
-                recorder,
-                self._clock,
-                self._leases,
-                self._wake,
-                Rereading(section, self._way_in, self._pool, recorder),
-                self._backoff,
-            )
-            for section in self._settings.mailboxes
-        ]
+    def _new_readers(self, settings: Settings) -> Readers:
+        limits, catalog = settings.limits.value, self._catalog
+        judge = self._judge or partial(Judge, catalog, world(settings), limits)
+        workers = settings.limits.workers
+        pool = WorkerPool(judge, workers, limits.seconds, limits.memory_octets)
+        version = f"{catalog.digest}-{CODE_VERSION}"
+        recorder = Recorder(settings, policy(catalog, settings), self._clock, version)
+        return Readers(settings, pool, recorder)
 
+    def _take_over(self, settings: Settings) -> None:
+        """From the next mails on, read and answer by these settings."""
+        before, self._readers = self._readers, self._new_readers(settings)
+        before.end()
+        self._wake.set()
 
-def _mailbox(section: MailboxSection, settings: Settings) -> Mailbox:
-    limits = settings.limits.value
-    if section.path is not None and section.type == "maildir":
-        return MaildirMailbox(section.name, section.path, limits=limits)
-    if section.path is not None and section.type == "folder":
-        return FolderMailbox(section.name, section.path, limits=limits)
-    return ImapMailbox(
-        section.name,
-        section.host,
-        section.imap_port,
-        section.tls,
-        _login(section),
-        section.folder,
-        limits,
-        ca_file=str(section.ca_file) if section.ca_file else None,
-        poll_seconds=section.poll.total_seconds(),
-    )
+    def _watch(self, section: MailboxSection) -> None:
+        """Watch a mailbox until it is over, by the settings that are in force."""
+        while not self.stop.is_set():
+            readers = self._readers
+            with readers.used() as over:
+                self._intake(section, readers).watch(over)
 
-
-def _sender(section: SmtpSection) -> Sender:
-    return SmtpSender(
-        section.host,
-        section.smtp_port,
-        section.tls,
-        _login(section) if section.username else None,
-        ca_file=str(section.ca_file) if section.ca_file else None,
-    )
-
-
-def _alarm_sender(section: AlarmSection, by_smtp: Callable[[SmtpSection], Sender]) -> Sender:
-    if section.smtp is not None:
-        return by_smtp(section.smtp)
-    return WebhookSender(section.webhook or "", section.secret())
-
-
-def _login(section: LoginSection) -> Password | XOAuth2:
-    if section.oauth2 is None:
-        return Password(section.username, section.password())
-    return XOAuth2(section.username, TokenSource(_oauth2(section.oauth2)))
-
-
-def _oauth2(section: OAuth2Section) -> OAuth2:
-    return OAuth2(
-        section.token_url,
-        section.client_id,
-        section.client_secret(),
-        section.grant,
-        section.scope,
-        section.refresh_token(),
-    )
+    def _intake(self, section: MailboxSection, readers: Readers) -> Intake:
+        return Intake(
+            self._way_in(section),
+            section,
+            self.store,
+            readers.pool,
+            readers.recorder,
+            self._clock,
+            self._leases,
+            self._wake,
+            Rereading(section, self._way_in, readers.pool, readers.recorder),
+            self._backoff,
+        )

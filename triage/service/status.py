@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from textwrap import wrap
@@ -14,7 +14,9 @@ from triage.adapters.connection import printable
 from triage.incident.incident import Incident
 from triage.ports import Store
 from triage.rows import Way, WayOut
+from triage.service.budget import Budgets
 from triage.service.health import Health, MailboxHealth, health
+from triage.service.reach import unreachable as who_is_unreachable
 from triage.settings import Settings
 
 _WIDTH = 80
@@ -33,16 +35,20 @@ class Status:
     """Addresses from which a delivery report came back."""
     spent: int = 0
     """Mails of the budget `total` that are used up."""
+    refused: int = 0
+    """Faults for which tenants and contacts are not taken over."""
 
 
-def status(settings: Settings, store: Store, now: datetime) -> Status:
-    """How things stand. Raises StoreError."""
+def status(settings: Settings, store: Store, now: datetime, refused: Sequence[str] = ()) -> Status:
+    """How things stand; `refused` are the faults of contact files. Raises StoreError."""
     with store.unit() as unit:
         running = unit.incidents_between(now, now + timedelta(seconds=1))
-        unreachable = tuple(one.address for one in unit.undeliverable())
-        spent = unit.sent_since(now - settings.budgets.total.per)
+        unreachable = tuple(one.address for one in who_is_unreachable(unit, now))
+        spent = Budgets(settings).spent(unit, now)
     newest = sorted(running, key=lambda one: one.last_seen_at, reverse=True)[:_INCIDENTS]
-    return Status(health(settings, store, now), tuple(newest), unreachable, spent)
+    return Status(
+        health(settings, store, now, refused), tuple(newest), unreachable, spent, len(refused)
+    )
 
 
 def as_text(status: Status, settings: Settings) -> Iterator[str]:
@@ -55,11 +61,21 @@ def as_text(status: Status, settings: Settings) -> Iterator[str]:
     yield from _line("outbox", _way(state.tally.ways[Way.MAIL]))
     if settings.alarm is not None:
         yield from _line("alarms", _way(state.tally.ways[Way.ALARM]))
+    if not settings.tickets.by_mail:
+        yield from _line("tickets", _way(state.tally.ways[Way.TICKET]))
     total = settings.budgets.total
     yield from _line("budget", f"{status.spent} of {total.count} mails in {total.per}")
+    if state.tally.over_budget_until is not None:
+        until = f"{state.tally.over_budget_until:%Y-%m-%d %H:%M} UTC"
+        yield from _line(
+            "", f"{state.tally.over_budget} wait for a budget, the first until about {until}"
+        )
+    if state.tally.ways[Way.MAIL].held:
+        yield from _line("", "held messages: triage outbox list --state held")
     if state.held is not None:
         yield from _line("hold", f"{state.held}: triage outbox resume")
     tally = state.tally
+    yield from _line("tenants", _contacts(status, settings))
     yield from _line("incidents", f"{tally.incidents} open, {tally.responses} responses waiting")
     yield from map(_incident, status.newest)
     more = "" if not tally.quarantined else ": triage quarantine list"
@@ -83,10 +99,13 @@ def as_json(status: Status, settings: Settings) -> str:
         "mailboxes": [asdict(mailbox) for mailbox in state.mailboxes],
         "outbox": asdict(tally.ways[Way.MAIL]),
         "alarms": asdict(tally.ways[Way.ALARM]) if settings.alarm is not None else None,
+        "tickets": None if settings.tickets.by_mail else asdict(tally.ways[Way.TICKET]),
         "budget": {
             "spent": status.spent,
             "count": total.count,
             "seconds": int(total.per.total_seconds()),
+            "waiting": tally.over_budget,
+            "until": tally.over_budget_until,
         },
         "hold": state.held,
         "incidents": {
@@ -103,6 +122,12 @@ def as_json(status: Status, settings: Settings) -> str:
                 }
                 for one in status.newest
             ],
+        },
+        "tenants": len(settings.tenants),
+        "contacts": _people(settings),
+        "contact_files": {
+            "files": [str(file) for file in settings.contacts.file],
+            "faults": status.refused,
         },
         "quarantined": tally.quarantined,
         "unreachable": status.unreachable,
@@ -139,8 +164,23 @@ def _mailbox(mailbox: MailboxHealth, now: datetime) -> str:
     return ", ".join([*words, f"progress {seconds} s ago"])
 
 
+def _people(settings: Settings) -> int:
+    return sum(len(tenant.contacts) for tenant in settings.tenants)
+
+
+def _contacts(status: Status, settings: Settings) -> str:
+    files = ", ".join(file.name for file in settings.contacts.file)
+    if status.refused:
+        faults = f"refused for {status.refused} faults: triage check --config"
+        return f"{files or 'triage.toml'} {faults}; what was in force stays"
+    words = f"{len(settings.tenants)} with {_people(settings)} contacts"
+    out = sum(contact.opt_out for tenant in settings.tenants for contact in tenant.contacts)
+    words += f", of whom {out} opted out" if out else ""
+    return f"{words}; {files} read" if files else words
+
+
 def _way(out: WayOut) -> str:
-    counts = {"pending": out.pending, "dead": out.dead}
+    counts = {"pending": out.pending, "dead": out.dead, "held": out.held}
     shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     waits = f"; put off since {out.put_off_since:%Y-%m-%d %H:%M} UTC" if out.put_off_since else ""
     return f"{shown or 'nothing waits'}{waits}"

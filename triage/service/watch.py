@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Lock
@@ -30,8 +30,13 @@ class Watch:
         clock: Clock,
         *,
         just_started: bool = False,
+        refused: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        """`just_started`: what stood still before the first look has time to begin."""
+        """`just_started`: what stood still before the first look has time to begin.
+
+        `refused` answers what is wrong with files that are not taken over.
+        """
+        self._refused = refused
         self._settings, self._store, self._clock = settings, store, clock
         self._just_started = just_started
         self._started: datetime | None = None
@@ -43,7 +48,7 @@ class Watch:
     def look(self) -> None:
         """Look once; support is told of what has lasted too long. Raises StoreError."""
         now = self._clock.now()
-        lasting = self._lasting(health(self._settings, self._store, now), now)
+        lasting = self._lasting(health(self._settings, self._store, now, self._refused()), now)
         for key in lasting.keys() - self._told:
             self._log.warning("not_well", what=key, title=lasting[key].title)
         self._told = set(lasting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,9 @@ from triage.response.message import Audience, OutboundMessage
 from triage.response.render import RenderFault, message_id, to_octets
 from triage.response.templates import TemplateFault, Templates
 from triage.rows import NewOutbox, OutboxState
+from triage.service.budget import Budgets, Charge
+from triage.service.hold import Holds
+from triage.service.reach import unreachable
 from triage.service.restored import restored_at
 from triage.service.trouble import trouble
 from triage.settings import ConfigurationError, Settings
@@ -35,6 +39,7 @@ class Weekly:
         self._settings, self._catalog, self._templates = settings, catalog, templates
         self._store, self._clock = store, clock
         self._domain = settings.smtp.from_address.rpartition("@")[2]
+        self._budgets, self._holds = Budgets(settings), Holds(settings, catalog)
         self._log = structlog.get_logger()
 
     def send_due(self) -> int:
@@ -84,16 +89,19 @@ class Weekly:
         for address in self._settings.digest.recipients:
             yield None, address
         for tenant in self._settings.all_tenants():
-            if tenant.digest:
-                for address in reachable_contacts(tenant, ()):
-                    yield tenant, address
+            for contact in tenant.contacts:
+                if contact.digest and contact.address in reachable_contacts(tenant, ()):
+                    yield (
+                        replace(tenant, language=contact.language, timezone=contact.timezone),
+                        contact.address,
+                    )
 
     def _send(self, week: str, tenant: Tenant | None, reader: str) -> bool:
         audience = tenant.name if tenant else SUPPORT_AUDIENCE
-        key = digest_key(week, audience, reader)
+        key, charge = digest_key(week, audience, reader), Charge(tenant.name if tenant else None)
         now = self._clock.now()
         with self._store.unit() as unit:
-            if unit.has_key(key):
+            if unit.has_key(key) or self._budgets.wait(unit, charge, now):
                 return False
             try:
                 message = self._message(unit, week, tenant, reader)
@@ -103,7 +111,8 @@ class Weekly:
                 trouble(unit, self._settings, f"digest {week}", "Digest not made", words, now)
                 self._log.error("digest_not_rendered", week=week, error=str(fault))
                 return False
-            queued = unit.enqueue(
+            queued = self._holds.queue(
+                unit,
                 NewOutbox(
                     key,
                     Audience.DIGEST,
@@ -114,8 +123,10 @@ class Weekly:
                     message.subject,
                     octets,
                 ),
+                self._holds.of_tenant(charge.tenant),
                 now,
             )
+            self._budgets.spend(unit, charge, 1, now)
         self._log.info("digest_queued", week=week, audience=audience)
         return queued
 
@@ -134,7 +145,7 @@ class Weekly:
             incidents=unit.incidents_between(start, end),
             mails=unit.mails_between(start, end),
             rules=self._catalog.rules,
-            undeliverable=unit.undeliverable(),
+            undeliverable=unreachable(unit, end),
             quarantined=sum(start <= row.at < end for row in unit.quarantined()),
             waiting=len(unit.pending()) + len(unit.outbox((OutboxState.PENDING,))),
             dead=len(unit.outbox((OutboxState.DEAD,))),

@@ -4,7 +4,7 @@ The file is read here and nowhere else; secrets are read from their own files or
 variables when an adapter asks for them, and never stand in a message.
 """
 
-from triage.settings.load import Settings, load, shipped
+from triage.settings.load import Settings, load, load_in_part, shipped
 from triage.settings.sections import ConfigurationError, MailboxSection, OAuth2Section, SmtpSection
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "Settings",
     "SmtpSection",
     "load",
+    "load_in_part",
     "shipped",
 ]

@@ -53,6 +53,13 @@ def found(
             yield loc, f"{where}: {line}"
 
 
+def said(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
+    """Each fault of a value that does not come from triage.toml, with its place in the value."""
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        for line in _message(fault, model).splitlines():
+            yield fault["loc"], line
+
+
 def unknown(key: object, allowed: Collection[str]) -> str:
     """That a key is not known, which one may be meant, and which there are."""
     near = get_close_matches(str(key)[:_SHOWN], allowed, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,15 @@ from pydantic_settings import (
 )
 
 from triage.mail.authenticity import Trust
+from triage.settings.contact_files import parts_of_file
+from triage.settings.contacts import LISTS, joined
 from triage.settings.faults import DELIMITER, PREFIX, Loc, found, named, unknown, without
 from triage.settings.health import AlarmSection, HealthSection, HttpSection
 from triage.settings.sections import (
     BudgetsSection,
     CatalogSection,
     ConfigurationError,
+    ContactsSection,
     DigestSection,
     LimitsSection,
     LogSection,
@@ -35,9 +38,11 @@ from triage.settings.sections import (
     SupportSection,
     TenantSection,
 )
+from triage.settings.tickets import TicketsSection
 from triage.tenant import Tenants, my_domain
 
 _FILE_OCTETS = 10_000_000
+_CONTACTS = f"{PREFIX}CONTACTS{DELIMITER}"
 
 
 class _SingleValues(EnvSettingsSource):
@@ -63,7 +68,9 @@ class Settings(BaseSettings):
     mailboxes: tuple[MailboxSection, ...] = Field(min_length=1)
     smtp: SmtpSection
     tenants: tuple[TenantSection, ...] = ()
+    contacts: ContactsSection = ContactsSection()
     support: SupportSection
+    tickets: TicketsSection = TicketsSection()
     catalog: CatalogSection = CatalogSection()
     policy: PolicySection = PolicySection()
     budgets: BudgetsSection = BudgetsSection()
@@ -88,15 +95,19 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
-        faults = [*self._incomplete(), *self._doubles(), *self._claims(), *self._loops()]
-        if faults:
+        if faults := self.faults():
             raise ValueError("\n".join(faults))
         return self
+
+    def faults(self) -> list[str]:
+        """What keys that are good alone do not say together."""
+        return [*self._incomplete(), *self._doubles(), *self._claims(), *self._loops()]
 
     def _incomplete(self) -> Iterator[str]:
         for mailbox in self.mailboxes:
             yield from (f"mailboxes.{mailbox.name}: {fault}" for fault in mailbox.faults())
         yield from (f"smtp: {fault}" for fault in self.smtp.faults())
+        yield from (f"tickets: {fault}" for fault in self.tickets.faults())
         if self.alarm is None:
             return
         yield from (f"alarm: {fault}" for fault in self.alarm.faults())
@@ -117,21 +128,13 @@ class Settings(BaseSettings):
 
     def _claims(self) -> Iterator[str]:
         """What two tenants claim, each for itself (design 5.1)."""
-        owners: dict[tuple[str, str], str] = {}
+        owners: dict[tuple[str, str], tuple[TenantSection, str]] = {}
         for tenant in self.tenants:
-            claims = {
-                "org_ids": tenant.org_ids,
-                "my_domains": tuple(my_domain(host) for host in tenant.my_domains),
-                "domains": tenant.domains,
-                "agent_connect": tenant.agent_connect,
-                "sending_domains": tenant.sending_domains,
-                "contacts": tuple(contact.address for contact in tenant.contacts),
-            }
-            for key, values in claims.items():
-                for value in dict.fromkeys(values):
-                    owner = owners.setdefault((key, value), tenant.name)
-                    if owner != tenant.name:
-                        yield f"tenants.{tenant.name}.{key}: {value} is {owner}'s already"
+            for key, written, value in _claimed(tenant):
+                owner, first = owners.setdefault((key, value), (tenant, written))
+                if owner.name != tenant.name:
+                    where = f" ({owner.place(key, first)})" if owner.is_filed else ""
+                    yield f"{tenant.place(key, written)}: {value} is {owner.name}'s already{where}"
 
     def _loops(self) -> Iterator[str]:
         """Addresses and folders by which Triage would be its own correspondent (design 5.9)."""
@@ -143,11 +146,13 @@ class Settings(BaseSettings):
             own |= {mailbox.username.lower(): f"mailboxes.{mailbox.name}.username"}
             own |= dict.fromkeys(mailbox.addresses, f"mailboxes.{mailbox.name}.addresses")
         own = {untagged(address): key for address, key in own.items()} | own
+        places = {f"tenants.{tenant.name}.contacts": tenant for tenant in self.tenants}
         for key, addresses in self._readers().items():
             for address in dict.fromkeys(addresses):
                 if named := own.get(address) or own.get(untagged(address)):
+                    place = places[key].place("contacts", address) if key in places else key
                     yield (
-                        f"{key}: {address} is also {named}: Triage would answer itself; "
+                        f"{place}: {address} is also {named}: Triage would answer itself; "
                         "name an address that Triage neither watches nor sends from"
                     )
         watched = {(*m.account, m.folder.upper()): m.name for m in self.mailboxes}
@@ -171,6 +176,17 @@ class Settings(BaseSettings):
             for tenant in self.tenants
         }
 
+    def with_tenants_of(self, other: Settings) -> Settings:
+        """These settings with the tenants and contacts of others.
+
+        Raises ConfigurationError where they do not go together with the rest.
+        """
+        changes = {"tenants": other.tenants, "contacts": other.contacts}
+        settings = self.model_copy(update=changes)
+        if faults := settings.faults():
+            raise ConfigurationError(faults)
+        return settings
+
     def all_tenants(self) -> Tenants:
         """The tenants as the pure rooms know them."""
         return Tenants(tenant.value() for tenant in self.tenants)
@@ -185,22 +201,36 @@ class Settings(BaseSettings):
         )
 
 
+def _claimed(tenant: TenantSection) -> Iterator[tuple[str, str, str]]:
+    """What a tenant has for itself: key, value as written, value as compared."""
+    for key in LISTS:
+        for value in dict.fromkeys(getattr(tenant, key)):
+            yield key, value, my_domain(value) if key == "my_domains" else value
+    for address in dict.fromkeys(contact.address for contact in tenant.contacts):
+        yield "contacts", address, address
+
+
 def untagged(address: str) -> str:
     """The address without a tag: what comes for `errors+x@` lands in the mailbox of `errors@`."""
     local, at, domain = address.rpartition("@")
     return f"{local.partition('+')[0]}{at}{domain}"
 
 
-def load(path: Path) -> Settings:
+def load(path: Path, *, contacts: bool = True) -> Settings:
     """The settings of a file. ConfigurationError names every fault at once.
 
     Relative paths in the file are below its folder. How keys go together is judged as soon as
-    all that are needed are there.
+    all that are needed are there. Without `contacts`, the files that [contacts] names are not
+    read, and their tenants are missing.
     """
     values = _read(path)
     faults = dict.fromkeys(_strangers(values, str(path)))
     # Names with an underscore in front would be taken for options of the settings library.
     values = {key: value for key, value in values.items() if not key.startswith("_")}
+    files = [path.parent / file for file in _contact_files(values)] if contacts else []
+    if files:
+        values, told = _with_files(values, files)
+        faults |= dict.fromkeys(told)
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -208,8 +238,45 @@ def load(path: Path) -> Settings:
         faults |= dict.fromkeys(line for _, line in single)
         faults |= dict.fromkeys(_together(values, {loc for loc, _ in single}, str(path)))
     if faults:
-        raise ConfigurationError(list(faults))
+        heads = tuple(f"{path}: {file}: " for file in files)
+        named = (f.removeprefix(f"{path}: ") if f.startswith(heads) else f for f in faults)
+        raise ConfigurationError(list(dict.fromkeys(named)))
     return _anchored(settings, path.resolve().parent)
+
+
+def load_in_part(path: Path) -> tuple[Settings, tuple[str, ...]]:
+    """The settings, without contact files where these have faults; and those faults.
+
+    Raises ConfigurationError for what is wrong with triage.toml itself.
+    """
+    try:
+        return load(path), ()
+    except ConfigurationError as error:
+        return load(path, contacts=False), error.faults
+
+
+def _contact_files(values: dict[str, Any]) -> tuple[Path, ...]:
+    """What [contacts] names; the environment has its say."""
+    if "contacts" not in values and not any(n.upper().startswith(_CONTACTS) for n in os.environ):
+        return ()
+    try:
+        return Settings(**values).contacts.file
+    except ValidationError:
+        pass  # told later, all at once
+    try:
+        return ContactsSection.model_validate(values.get("contacts", {})).file
+    except ValidationError:
+        return ()
+
+
+def _with_files(values: dict[str, Any], files: Iterable[Path]) -> tuple[dict[str, Any], list[str]]:
+    """The values with the tenants of the files, and what is wrong with these."""
+    found = [parts_of_file(file) for file in files]
+    tenants, faults = joined(values.get("tenants", []), [p for parts, _ in found for p in parts])
+    told = [fault for _, faults in found for fault in faults]
+    if not isinstance(values.get("tenants", []), list):
+        return values, told
+    return {**values, "tenants": tenants}, [*told, *faults]
 
 
 def _together(values: dict[str, Any], faulty: set[Loc], file: str) -> Iterator[str]:

@@ -243,6 +243,20 @@ class ContactSection(Section):
     address: MailAddress
     role: Role = Role.ADMIN
     language: Language | None = None
+    timezone: Timezone | None = None
+    digest: bool | None = None
+    opt_out: bool = False
+
+    def value(self, tenant: TenantSection) -> Contact:
+        """The contact as the pure rooms know it; what is not said is the tenant's."""
+        return Contact(
+            self.address,
+            self.role,
+            self.language or tenant.language,
+            self.timezone or tenant.timezone,
+            tenant.digest if self.digest is None else self.digest,
+            self.opt_out,
+        )
 
 
 def _contact(value: object) -> object:
@@ -262,20 +276,39 @@ class TenantSection(Section):
     language: Language = "en"
     timezone: Timezone = "UTC"
     digest: bool = False
+    hold: bool = False
+
+    @property
+    def is_filed(self) -> bool:
+        """Whether a file of [contacts] speaks of it."""
+        return False
+
+    def place(self, key: str, value: str) -> str:
+        """Where the operator wrote this value of the key."""
+        del value
+        return f"tenants.{self.name}.{key}"
 
     def value(self) -> Tenant:
         """The tenant as the pure rooms know it."""
-        contacts = tuple(
-            Contact(c.address, c.role, c.language or self.language) for c in self.contacts
-        )
         return Tenant(
-            contacts=contacts,
+            contacts=tuple(contact.value(self) for contact in self.contacts),
             **{
                 name: getattr(self, name)
                 for name in Tenant.__dataclass_fields__
                 if name != "contacts"
             },
         )
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class ContactsSection(Section):
+    """Tenants and contacts that stand in files of their own."""
+
+    file: Annotated[tuple[FilePath, ...], BeforeValidator(_several)] = ()
+    """CSV or YAML, told apart by their endings."""
 
 
 class SupportSection(Section):
@@ -292,6 +325,8 @@ class CatalogSection(Section):
 
     rules: tuple[FilePath, ...] = ()
     templates: tuple[FilePath, ...] = ()
+    hold: tuple[Text, ...] = ()
+    """Templates of replies, as rules name them; what they make waits to be released."""
 
 
 class PolicySection(Section):

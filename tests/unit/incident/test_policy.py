@@ -21,6 +21,7 @@ from triage.incident.policy import (
     repeat,
     repeat_interval,
 )
+from triage.incident.silence import Silence, matchers, of_rule
 from triage.mail.authenticity import Authentication, Authenticity
 from triage.mail.message import Address, Facts, Kind, Notification, Route
 from triage.tenant import Contact, Role, Tenant, Tenants
@@ -286,12 +287,12 @@ def test_an_error_of_other_software_that_nobody_knows_is_not_acted_on_either() -
 
 
 def test_a_silenced_error_is_counted_and_not_acted_on() -> None:
-    silent = policy(silences=frozenset({QUEUE}))
+    silent = policy(silences=(of_rule(QUEUE),))
     assert decide(case(), silent) == nothing(Reason.SILENCED)
 
 
 def test_a_silence_is_of_one_error_only() -> None:
-    silent = policy(silences=frozenset({"agent_connect/missing_employee"}))
+    silent = policy(silences=(of_rule("agent_connect/missing_employee"),))
     assert decide(case(), silent) == reply(PRIYA)
 
 
@@ -373,9 +374,9 @@ def test_a_remedy_that_reaches_nobody_becomes_a_ticket(action: str) -> None:
 # Precedence: of two reasons the one further up decides --------------------------------------
 
 _REASONS: tuple[tuple[Reason, dict[str, Any], dict[str, Any]], ...] = (
+    (Reason.SILENCED, {}, {"silences": (Silence(matchers(("severity=medium",))),)}),
     (Reason.SUSPICIOUS, {"outcome": Outcome.SUSPICIOUS}, {}),
     (Reason.NOT_OUR_INTEGRATION, {"owner": Owner.FOREIGN}, {}),
-    (Reason.SILENCED, {}, {"silences": frozenset({QUEUE})}),
     (Reason.FOREIGN_ORG, {"foreign_org": True}, {}),
     (Reason.FORWARDER_NOT_ENTITLED, {"by": "someone@elsewhere.example"}, {}),
     (Reason.AUTOMATIC, {"automatic": True, "by": "dana@example.com"}, {}),

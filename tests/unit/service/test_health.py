@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from triage.catalog.rule import Severity
 from triage.incident.incident import Incident
 from triage.ports import StoreError
-from triage.rows import MailboxRow, Tally, Way, WayOut
+from triage.rows import Level, MailboxRow, Tally, Way, WayOut
 from triage.service.health import Health, health
 from triage.service.status import Status, as_json, as_text, status
 from triage.settings import Settings, load, shipped
@@ -66,9 +66,8 @@ class Kept:
     def undeliverable(self) -> tuple[()]:
         return ()
 
-    def sent_since(self, since: datetime) -> int:
-        assert since < NOON
-        return 5
+    def levels(self, names: Sequence[str]) -> dict[str, Level]:
+        return {name: Level(195.0, NOON) for name in names}
 
 
 def seen(*rows: MailboxRow, of: Settings | None = None, **kept: Any) -> Health:
@@ -186,7 +185,8 @@ def test_json_has_the_same_facts() -> None:
     assert facts["mailboxes"][0]["lag"] == 100
     assert facts["mailboxes"][0]["last_progress"] == "2026-11-22T12:00:00+00:00"
     assert facts["outbox"]["dead"] == 1
-    assert facts["budget"] == {"spent": 5, "count": 200, "seconds": 3600}
+    budget = {"spent": 5, "count": 200, "seconds": 3600, "waiting": 0, "until": None}
+    assert facts["budget"] == budget
     assert facts["incidents"]["open"] == 3
     assert facts["incidents"]["newest"][0]["notifications"] == 123456
     assert (facts["quarantined"], facts["alarms"], facts["shadow"]) == (1, None, False)

@@ -42,12 +42,14 @@ def test_the_example_shows_every_key_of_every_section() -> None:
 def test_in_the_example_only_alternatives_cannot_be_in_use_together(desk: Desk) -> None:
     login = "exactly one of password_file, password_env and oauth2 is needed"
     client = "oauth2: one of client_secret_file and client_secret_env is needed"
+    (desk.path.parent / "tenants.csv").write_text("tenant\nfabrikam\n")
     refresh = "oauth2: one of refresh_token_file and refresh_token_env is needed"
     assert desk.faults(_uncommented()) == [
         f"{place}: {why}"
         for place in ("mailboxes.support", "smtp")
         for why in (login, client, refresh)
     ] + [
+        "tickets: preset and webhook exclude each other",
         "alarm: exactly one of webhook and [alarm.smtp] is needed",
         "alarm: exactly one of secret_file and secret_env is needed, which signs the webhook",
         *(f"alarm: smtp: {why}" for why in (login, client, refresh)),

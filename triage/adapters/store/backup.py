@@ -20,6 +20,8 @@ from triage.ports import StoreError
 
 _BESIDE = ("-wal", "-shm")
 """What SQLite keeps beside a file that is in use, or was when its process died."""
+_MAGIC = b"SQLite format 3\0"
+_NO_STORE = "{} is no store of triage: name one that triage db backup made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ def back_up(url: str, target: Path) -> int:
         raise StoreError(f"the store {source} does not exist: check [store] url")
     if target.exists():
         raise StoreError(f"{target} exists already: a backup never takes another file's place")
+    if not target.parent.is_dir():
+        raise StoreError(f"{target.parent}: there is no such folder")
     with _new_file(target) as new:
         _sqlite(source, "VACUUM INTO ?", str(new))
         _check(new)
@@ -96,17 +100,20 @@ def _new_file(beside: Path) -> Iterator[Path]:
     try:
         yield Path(name)
     finally:
-        for path in (name, *(name + end for end in _BESIDE)):
+        for path in (name, *(name + end for end in (*_BESIDE, ".lock"))):
             Path(path).unlink(missing_ok=True)
 
 
 def _check(file: Path) -> None:
     """Raises StoreError unless it is a whole store."""
+    with file.open("rb") as opened:
+        if opened.read(len(_MAGIC)) != _MAGIC:
+            raise StoreError(_NO_STORE.format(file))
     answer = _sqlite(file, "PRAGMA integrity_check(1)")
     if answer != "ok":
         raise StoreError(f"{file} is damaged: {str(answer)[:200]}: use another backup")
     if not _sqlite(file, "SELECT count(*) FROM sqlite_schema WHERE name = ?", VERSION_TABLE):
-        raise StoreError(f"{file} is no store of triage: name one that triage db backup made")
+        raise StoreError(_NO_STORE.format(file))
 
 
 def _sqlite(file: Path, statement: str, *values: str) -> object:

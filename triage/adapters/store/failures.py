@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, literal, select, update
+from sqlalchemy import bindparam, delete, insert, literal, select, update
 
 from triage.adapters.store.kept import FAST
 from triage.adapters.store.rows import Rows, on_both, replacing
@@ -37,6 +37,7 @@ _RELEASE = update(quarantine).where(
     quarantine.c.id == bindparam("row"), quarantine.c.released_at.is_(None)
 )
 _MARK = on_both(lambda insert: replacing(insert(undeliverable), "address"))
+_CLEAR = delete(undeliverable).where(undeliverable.c.address == bindparam("of"))
 _MARKED = select(undeliverable).order_by(undeliverable.c.address)
 
 
@@ -83,6 +84,10 @@ class FailureRows(Rows):
                 "reported_at": at,
             },
         )
+
+    def clear_undeliverable(self, address: str) -> bool:
+        """Forget what reports said of an address; False when there was none."""
+        return bool(self._run(_CLEAR, {"of": address.lower()}).rowcount)
 
     def undeliverable(self) -> Sequence[Undeliverable]:
         """Every address that a report came back for, by address."""

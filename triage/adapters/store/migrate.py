@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 
 from triage.adapters.store.faults import name_of
+from triage.adapters.store.lock import take
 from triage.adapters.store.schema import REVISIONS, VERSION_TABLE
 from triage.ports import StoreError
 
@@ -17,7 +20,8 @@ def prepare(engine: Engine, *, upgrade: bool) -> str | None:
     """Create the schema in an empty database, and check or upgrade an older one.
 
     An older schema on PostgreSQL is upgraded only if asked to: other processes may still run
-    the older program on it. Raises StoreError for that, and for a schema newer than the program.
+    the older program on it. On SQLite it is not while a service runs. Raises StoreError for
+    both, and for a schema newer than the program.
     Answers the schema that was found, None in an empty database.
     """
     with engine.begin() as connection:
@@ -39,8 +43,26 @@ def prepare(engine: Engine, *, upgrade: bool) -> str | None:
                 f"{name}: its schema {found} is older than this program's {REVISIONS[-1]}: "
                 "stop every triage on it, then run triage db upgrade"
             )
-        _upgrade(connection)
+        with _alone(engine, name, found):
+            _upgrade(connection)
         return found
+
+
+@contextmanager
+def _alone(engine: Engine, name: str, found: str | None) -> Iterator[None]:
+    """No service of the older program may run on an SQLite file whose schema changes."""
+    if found is None or engine.dialect.name != "sqlite":
+        yield
+        return
+    try:
+        lock = take(Path(str(engine.url.database)))
+    except StoreError as error:
+        raise StoreError(
+            f"{name}: its schema {found} is older than this program's {REVISIONS[-1]}, "
+            f"and it is in use: {error}"
+        ) from error
+    with lock:
+        yield
 
 
 def _found(connection: Connection) -> str | None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from triage.adapters.store.leases import LeaseRows
 from triage.adapters.store.rows import Rows, on_both, replacing
-from triage.adapters.store.schema import Moment, outbox, outbox_recipients, switches
+from triage.adapters.store.schema import SENT, UNFINISHED, Moment, outbox, switches
 from triage.rows import NewOutbox, OutboxRow, OutboxState, Way
 
 _HOLD = "hold"
 """The switch that stops all sending."""
-_BUDGETED = ("reply", "ticket", "digest")
-"""Triage's own troubles are told even when a budget is used up: that may be the trouble."""
 
 _NEXT_AT = func.coalesce(outbox.c.due_at, outbox.c.sent_at, outbox.c.created_at)
 _ROW = tuple(
@@ -44,23 +41,22 @@ _HAS_KEY = select(outbox.c.id).where(outbox.c.key == bindparam("key"))
 _ENQUEUE = on_both(
     lambda insert: (
         insert(outbox)
-        .values(state=OutboxState.PENDING, attempts=0, error="", owner="")
+        .values(attempts=0, owner="")
         .on_conflict_do_nothing(index_elements=["key"])
         .returning(outbox.c.id)
     )
 )
-_ADD_RECIPIENTS = insert(outbox_recipients)
 _RETRY = (
     update(outbox)
     .where(_THIS, outbox.c.state.in_([OutboxState.DEAD, OutboxState.DROPPED]))
-    .values(state=OutboxState.PENDING, attempts=0)
+    .values(state=OutboxState.PENDING, attempts=0, error="")
 )
 _DROP = (
     update(outbox)
     .where(
         _THIS,
         or_(
-            outbox.c.state.in_([OutboxState.PENDING, OutboxState.DEAD]),
+            outbox.c.state.in_([OutboxState.PENDING, OutboxState.HELD, OutboxState.DEAD]),
             # Left behind by a process that died.
             and_(outbox.c.state == OutboxState.SENDING, outbox.c.due_at <= bindparam("now")),
         ),
@@ -69,10 +65,23 @@ _DROP = (
 )
 _DROP_UNSENT = (
     update(outbox)
-    .where(outbox.c.state.in_([OutboxState.PENDING, OutboxState.SENDING]))
+    .where(outbox.c.state.in_([OutboxState.PENDING, OutboxState.SENDING, OutboxState.HELD]))
     .values(state=OutboxState.DROPPED, due_at=None)
     .returning(outbox.c.id)
 )
+_OF_HOLDS = (
+    select(outbox.c.error, func.count())
+    .where(outbox.c.state == OutboxState.HELD)
+    .group_by(outbox.c.error)
+    .order_by(outbox.c.error)
+)
+_LET_GO = (
+    update(outbox)
+    .where(outbox.c.state == OutboxState.HELD)
+    .values(state=OutboxState.PENDING, error="")
+)
+_LET_GO_ONE = _LET_GO.where(_THIS)
+_LET_GO_TENANT = _LET_GO.where(outbox.c.tenant == bindparam("of_tenant"))
 _HELD = select(switches.c.reason).where(switches.c.name == _HOLD)
 _SWITCH = select(switches.c.reason).where(switches.c.name == bindparam("switch"))
 _SET_SWITCH = on_both(lambda insert: replacing(insert(switches), "name"))
@@ -84,7 +93,7 @@ _DUE = (
         outbox.c.way == bindparam("by"),
         outbox.c.due_at <= bindparam("now"),
         # What tells support of a hold must not wait for its end.
-        or_(outbox.c.way != Way.MAIL, ~_HELD.exists()),
+        or_(outbox.c.way == Way.ALARM, ~_HELD.exists()),
     )
     .order_by(outbox.c.due_at, outbox.c.id)
     .limit(bindparam("limit"))
@@ -101,10 +110,15 @@ _CLAIM = (
 # One statement, so that a row that is just being marked as sent is counted, and once.
 _HANDED_OVER = select(
     select(func.count())
-    .where(outbox.c.sent_at > bindparam("since", type_=Moment), outbox.c.way == bindparam("by"))
+    .where(
+        SENT,
+        outbox.c.sent_at > bindparam("since", type_=Moment),
+        outbox.c.way == bindparam("by"),
+    )
     .scalar_subquery()
     + select(func.count())
     .where(
+        UNFINISHED,
         outbox.c.state == OutboxState.SENDING,
         outbox.c.due_at > bindparam("now", type_=Moment),
         outbox.c.way == bindparam("by"),
@@ -124,29 +138,31 @@ _FAILED = update(outbox).where(
 class OutboxRows(Rows):
     """What is to be sent, was sent or could not be."""
 
-    def enqueue(self, message: NewOutbox, at: datetime) -> bool:
-        """Queue it, due at once. False, and no change, when the key is there already."""
+    def enqueue(self, message: NewOutbox, at: datetime, held: str = "") -> bool:
+        """Queue it, due at once, or `held` by this until it is released.
+
+        False, and no change, when the key is there already.
+        """
         values: dict[str, Any] = {name: getattr(message, name) for name in _NEW}
-        number = self._run(_ENQUEUE, values | {"created_at": at, "due_at": at}).scalar()
-        if number is None:
-            return False
-        recipients = sorted({address.lower() for address in message.recipients})
-        if recipients:
-            common = {"created_at": at, "outbox_id": number}
-            self._run(_ADD_RECIPIENTS, [common | {"recipient": one} for one in recipients])
-        return True
+        state = OutboxState.HELD if held else OutboxState.PENDING
+        values |= {"state": state, "error": held, "due_at": None if held else at}
+        return self._run(_ENQUEUE, values | {"created_at": at}).first() is not None
 
     def has_key(self, key: str) -> bool:
         """Whether a message of this key was ever queued."""
         return self._run(_HAS_KEY, {"key": key}).first() is not None
 
-    def sent_since(
-        self, since: datetime, *, recipient: str | None = None, tenant: str | None = None
-    ) -> int:
-        """Replies, tickets and digests queued since then, dropped ones not counted."""
-        query = _sent_since(by_recipient=recipient is not None, by_tenant=tenant is not None)
-        values = {"since": since, "address": (recipient or "").lower(), "of_tenant": tenant}
-        return int(self._run(query, values).scalar_one())
+    def holds(self) -> Mapping[str, int]:
+        """What messages are held by, and how many by each."""
+        return {row[0]: int(row[1]) for row in self._run(_OF_HOLDS)}
+
+    def let_go(self, at: datetime, *, row_id: int | None = None, tenant: str | None = None) -> int:
+        """This held message, or those of this tenant, or all, are due; answers how many."""
+        if row_id is not None:
+            return self._run(_LET_GO_ONE, {"row": row_id, "due_at": at}).rowcount
+        if tenant is not None:
+            return self._run(_LET_GO_TENANT, {"of_tenant": tenant, "due_at": at}).rowcount
+        return self._run(_LET_GO, {"due_at": at}).rowcount
 
     def outbox(self, states: Iterable[OutboxState] = (), limit: int = 1000) -> Sequence[OutboxRow]:
         """The newest `limit` rows in any of the states, or in all states, oldest of them first."""
@@ -228,18 +244,3 @@ class Sending(Rows):
         state = OutboxState.DEAD if retry_at is None else OutboxState.PENDING
         changed = {"state": state, "due_at": retry_at, "error": error}
         self._run(_FAILED, {"row": row_id, "claimed_by": owner, **changed})
-
-
-@cache
-def _sent_since(*, by_recipient: bool, by_tenant: bool) -> Select[Any]:
-    query = select(func.count(outbox.c.id)).where(
-        outbox.c.audience.in_(_BUDGETED), outbox.c.state != OutboxState.DROPPED
-    )
-    if by_tenant:
-        query = query.where(outbox.c.tenant == bindparam("of_tenant"))
-    if not by_recipient:
-        return query.where(outbox.c.created_at >= bindparam("since"))
-    return query.join(outbox_recipients).where(
-        outbox_recipients.c.recipient == bindparam("address"),
-        outbox_recipients.c.created_at >= bindparam("since"),
-    )

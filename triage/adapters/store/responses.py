@@ -14,6 +14,8 @@ from triage.adapters.store.schema import (
     histories,
     incident_records,
     incidents,
+    mails,
+    occurrences,
     pending_responses,
 )
 from triage.incident.incident import History, Incident
@@ -56,7 +58,24 @@ _RECORDS = (
 )
 _THIS = pending_responses.c.id == bindparam("pending")
 _POSTPONE = update(pending_responses).where(_THIS)
+_DUE_AGAIN = update(pending_responses).where(
+    pending_responses.c.reason == bindparam("why"), pending_responses.c.due_at > bindparam("moment")
+)
 _DROP = delete(pending_responses).where(_THIS)
+# The notification that asked for a response has its very time.
+_ASKED_FOR = (
+    select(occurrences.c.id, occurrences.c.mail_id)
+    .join(
+        pending_responses,
+        and_(
+            occurrences.c.incident_id == pending_responses.c.incident_id,
+            occurrences.c.at == pending_responses.c.created_at,
+        ),
+    )
+    .where(_THIS, pending_responses.c.reason != bindparam("why"))
+)
+_NOTE_OCCURRENCE = update(occurrences).where(occurrences.c.id == bindparam("occurrence"))
+_NOTE_MAIL = update(mails).where(mails.c.id == bindparam("mail"))
 _NEWEST_RECORD = func.coalesce(func.max(incident_records.c.id), 0)
 _TOLD = select(
     pending_responses.c.incident_id,
@@ -154,10 +173,16 @@ class ResponseRows(Rows):
             )
         return answer
 
-    def postpone(self, pending_ids: Sequence[int], until: datetime) -> None:
-        """They are due then; for example when a budget has room again."""
+    def postpone(self, pending_ids: Sequence[int], until: datetime, reason: str = "") -> None:
+        """They are due then. With a reason, it is also that of the mails which asked for them."""
+        self._note(pending_ids, reason)
         if pending_ids:
-            self._run(_POSTPONE, [{"pending": one, "due_at": until} for one in pending_ids])
+            changed = {"due_at": until, "reason": reason}
+            self._run(_POSTPONE, [{"pending": one, **changed} for one in pending_ids])
+
+    def due_again(self, reason: str, at: datetime) -> None:
+        """What was postponed for this reason beyond `at` is due then."""
+        self._run(_DUE_AGAIN, {"why": reason, "moment": at, "due_at": at})
 
     def responded(self, pending_ids: Sequence[int], at: datetime) -> None:
         """Remove them; the recipient's history now has one more response and all records."""
@@ -171,10 +196,19 @@ class ResponseRows(Rows):
         values = {"incident_id": incident_id, "recipient": recipient, "last_response_at": at}
         self._run(_TOLD_BEFORE, values | {"incident": incident_id})
 
-    def drop_pending(self, pending_ids: Sequence[int]) -> None:
-        """Remove them; nothing was told."""
+    def drop_pending(self, pending_ids: Sequence[int], reason: str = "") -> None:
+        """Remove them; nothing was told. The reason is as in `postpone`."""
+        self._note(pending_ids, reason)
         if pending_ids:
             self._run(_DROP, [{"pending": one} for one in pending_ids])
+
+    def _note(self, pending_ids: Sequence[int], reason: str) -> None:
+        for one in pending_ids if reason else ():
+            asked = self._run(_ASKED_FOR, {"pending": one, "why": reason}).all()
+            for occurrence, mail in asked:
+                self._run(_NOTE_OCCURRENCE, {"occurrence": occurrence, "reason": reason})
+                if mail is not None:
+                    self._run(_NOTE_MAIL, {"mail": mail, "reason": reason})
 
     def _records(self, incident_id: int) -> list[tuple[int, str]]:
         """Number and id of the newest records, oldest first."""

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     Enum,
     ForeignKey,
     Index,
@@ -33,7 +34,7 @@ from sqlalchemy import (
 from triage.catalog.rule import Severity
 from triage.rows import OutboxState
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every schema that this program knows, oldest first; the last one is what it works with."""
 
 VERSION_TABLE = "triage_version"
@@ -44,6 +45,7 @@ VERSION_TABLE = "triage_version"
 AFTER_DUE = text("after_due")
 OPEN = text("closed_at IS NULL")
 UNFINISHED = text("due_at IS NOT NULL")
+SENT = text("sent_at IS NOT NULL")
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where the type is INTEGER."""
@@ -265,6 +267,8 @@ pending_responses = Table(
     Column("audience", Words, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("due_at", Moment, nullable=False),
+    # Why it waits for longer than it was meant to: `budget`.
+    Column("reason", Words, nullable=False, server_default=""),
     UniqueConstraint("incident_id", "recipient", "audience", name="pending_responses_once"),
     Index("pending_responses_due", "due_at", "id"),
     sqlite_autoincrement=True,  # rows go; a number must not come back for another response
@@ -296,18 +300,33 @@ outbox = Table(
         sqlite_where=UNFINISHED, postgresql_where=UNFINISHED,
     ),
     Index("outbox_state", "state", "id"),
-    Index("outbox_created", "created_at"),
-    Index("outbox_tenant", "tenant", "created_at"),
     Index("outbox_message", "message_id"),
+    # A provider's rate counts what was handed over in a window.
+    Index(
+        "outbox_sent", "way", "sent_at",
+        sqlite_where=SENT, postgresql_where=SENT,
+    ),
 )  # fmt: skip
 
-outbox_recipients = Table(
-    "outbox_recipients",
+buckets = Table(
+    "buckets",
     metadata,
-    # First the address and the time: budgets ask for one recipient's newest messages.
-    Column("recipient", Words, primary_key=True),
-    Column("created_at", Moment, primary_key=True),
-    Column("outbox_id", ForeignKey("outbox.id"), primary_key=True),
+    Column("name", Words, primary_key=True),
+    # Below zero when a message to several people took more than there was.
+    Column("tokens", Double, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("matchers", Strings, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("author", Words, nullable=False),
+    Column("starts_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Index("silences_end", "ends_at"),
 )
 
 switches = Table(

@@ -6,7 +6,7 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
@@ -74,6 +74,8 @@ class SqlStore:
         self._clock = clock
         self._owner = owner
         self._lock: IO[str] | None = None
+        self._lives = False
+        """Whether other processes may count on this one."""
 
     @contextmanager
     def unit(self) -> Iterator[SqlUnit]:
@@ -88,6 +90,7 @@ class SqlStore:
 
     def renew(self, seconds: float) -> int:
         """Extend all leases of this process; answers how many processes live."""
+        self._lives = self._engine.dialect.name == "postgresql"
         with self._transaction() as connection:
             return Leasing(connection, self._now).renew(seconds, self._owner)
 
@@ -165,6 +168,11 @@ class SqlStore:
 
     def close(self) -> None:
         """Close every connection and give the service lock back."""
+        if self._lives:
+            self._lives = False
+            # Without the database the lease runs out by itself.
+            with suppress(StoreError), self._transaction() as connection:
+                Leasing(connection, self._now).end(self._owner)
         self._engine.dispose()
         if self._lock is not None:
             self._lock.close()
