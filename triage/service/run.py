@@ -185,7 +185,13 @@ class Service:
         readers = self._readers
         good = [self._intake(one, readers).once() for one in self._settings.mailboxes]
         self._housekeeping()
+        self._act()
         Watch(self._settings, self.store, self._clock).look()
+        self._act()  # on what that found
+        return all(good)
+
+    def _act(self) -> None:
+        """Answer and send what is due, responses that wait for their group included."""
         if not self._settings.policy.shadow:
             self._dispatcher.respond(self._clock.now() + self._settings.policy.group_wait)
             self._dispatcher.send()
@@ -193,7 +199,6 @@ class Service:
             self._alarms.send()
         if self._tickets is not None:
             self._tickets.send()
-        return all(good)
 
     def run_until_signal(self) -> bool:
         """Run until SIGTERM or SIGINT; True when it ended in good order."""
