@@ -39,7 +39,8 @@ class World:
         self.before()
         waiting = NOON - timedelta(minutes=5)
         box = MailboxHealth('su"p\nport', "INBOX", 41, 100, NOON, waiting, "")
-        tally = Tally({Way.MAIL: WayOut(3, 1), Way.ALARM: WayOut()}, 2, 0, 4)
+        ways = {way: WayOut() for way in Way} | {Way.MAIL: WayOut(3, 1)}
+        tally = Tally(ways, 2, 0, 4)
         return Health(NOON, tuple(self.symptoms), (box,), tally)
 
 
