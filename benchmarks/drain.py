@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +26,6 @@ from pathlib import Path
 
 import inbox
 import mailparser
-from inbox import ROOT
 
 from tests.servers.dovecot import PASSWORD, Dovecot
 from triage.demo.servers import SmtpServer
@@ -64,18 +62,11 @@ def through(dovecot: Dovecot, use: Callable[[bytes], object]) -> float:
 def triage(folder: Path) -> tuple[float, float, float]:
     """Wall seconds of `run --once`, CPU seconds of the service, and of its workers."""
     began = time.monotonic()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "triage", "run", "--once", "--config", "triage.toml"],
-            cwd=folder,
-            stderr=log,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            start_new_session=True,
-        )
-        cpu: dict[int, float] = {}
-        while process.poll() is None:
-            cpu |= cpu_of_session(process.pid)
-            time.sleep(0.1)
+    process = inbox.start(folder, "--once")
+    cpu: dict[int, float] = {}
+    while process.poll() is None:
+        cpu |= cpu_of_session(process.pid)
+        time.sleep(0.1)
     seconds = time.monotonic() - began
     if process.returncode:
         raise SystemExit((folder / "log").read_text()[-3000:])

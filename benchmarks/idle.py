@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +18,6 @@ from pathlib import Path
 
 import inbox
 from drain import cpu_of_session
-from inbox import ROOT
 
 from tests.servers.dovecot import PASSWORD, Dovecot
 
@@ -54,14 +51,7 @@ def main() -> None:
             client = dovecot.client(box)
             client.append("INBOX", inbox.others()[0])
             client.logout()
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "triage", "run", "--config", "triage.toml"],
-                cwd=folder,
-                stderr=log,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
-                start_new_session=True,
-            )
+        process = inbox.start(folder)
         try:
             ends = time.monotonic() + 60
             while (folder / "log").read_bytes().count(b'"mail"') < len(names):

@@ -6,8 +6,10 @@ admin: what must be sent is known before anything runs.
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import cycle
@@ -117,3 +119,16 @@ def settings(
     )
     lines.append(f'[policy]\nshadow = false\nmax_age = "520w"\n{more}')
     return "\n".join(lines)
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen[bytes]:
+    """`triage run` of this checkout on the folder's `triage.toml`, in a session of its own.
+
+    What it logs is added to the file `log`.
+    """
+    command = [sys.executable, "-m", "triage", "run", *options, "--config", "triage.toml"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            command, cwd=folder, stderr=log, env=environment, start_new_session=True
+        )

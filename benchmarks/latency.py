@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,7 +24,6 @@ from pathlib import Path
 from statistics import median
 
 import inbox
-from inbox import ROOT
 
 from tests.servers.dovecot import PASSWORD, Dovecot
 from triage.demo.servers import SmtpServer
@@ -84,13 +81,7 @@ class Clocked(SmtpServer):
 @contextmanager
 def running(folder: Path) -> Iterator[None]:
     """`triage run`, until the end of the block."""
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "triage", "run", "--config", "triage.toml"],
-            cwd=folder,
-            stderr=log,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
+    process = inbox.start(folder)
     try:
         ends = time.monotonic() + 60
         while b"mailbox_open" not in (folder / "log").read_bytes():

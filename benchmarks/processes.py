@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import signal
 import subprocess
@@ -31,7 +30,6 @@ from typing import Any
 
 import inbox
 import psycopg
-from inbox import ROOT
 
 from tests.servers.dovecot import PASSWORD, Dovecot
 from tests.servers.postgres import Postgres
@@ -56,15 +54,7 @@ class World:
 
     def start(self) -> None:
         """One more Triage."""
-        with (self.folder / "log").open("ab") as log:
-            self.running.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "triage", "run", "--config", "triage.toml"],
-                    cwd=self.folder,
-                    stderr=log,
-                    env=os.environ | {"PYTHONPATH": str(ROOT)},
-                )
-            )
+        self.running.append(inbox.start(self.folder))
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """As a power cut would."""

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.line.waiting import until
 from tests.servers.dovecot import PASSWORD, Dovecot, free_port
 from tests.servers.hook import SECRET, Hook
 from tests.servers.script import Line, Script
@@ -257,13 +258,6 @@ def test_mail_that_is_put_off_for_over_ten_minutes_is_an_alarm(desk: Desk) -> No
 # The whole service --------------------------------------------------------------------------
 
 
-def _until(done: Callable[[], Any], seconds: float) -> None:
-    ends = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < ends, "did not happen in time"
-        time.sleep(0.1)
-
-
 @pytest.mark.server
 def test_a_mailbox_that_hangs_turns_ready_red_and_the_webhook_tells_though_smtp_hangs_too(
     tmp_path: Path,
@@ -288,12 +282,12 @@ def test_a_mailbox_that_hangs_turns_ready_red_and_the_webhook_tells_though_smtp_
             command = [TRIAGE, "run", "--config", str(tmp_path / "triage.toml")]
             process = subprocess.Popen(command, stderr=log)
         try:
-            _until(lambda: ready() == 200, 30)
+            until(lambda: ready() == 200, 30)
             time.sleep(4)
             assert ready() == 200, "idling is progress"
             dovecot.freeze(signal.SIGSTOP)
-            _until(lambda: ready() == 503, 10)
-            _until(lambda: hook.calls and smtp.connections, 10)
+            until(lambda: ready() == 503, 10)
+            until(lambda: hook.calls and smtp.connections, 10)
             metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
             assert "triage_healthy 0.0" in metrics
             assert httpx.get(f"http://127.0.0.1:{port}/live").status_code == 200

@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 from imapclient import IMAPClient
 
+from tests.line.waiting import until
 from tests.servers import proxy as lines
 from tests.servers.dovecot import PASSWORD, Dovecot
 from tests.servers.proxy import Act, Proxy
@@ -236,13 +236,6 @@ class Inbox:
         filed = Counter(self.folder("Triage/Known"))
         assert len(filed) == self._delivered
         assert copies or max(filed.values()) == 1
-
-
-def until(done: Callable[[], Any], seconds: float = 30) -> None:
-    ends = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < ends, "did not happen in time"
-        time.sleep(0.03)
 
 
 @pytest.fixture(scope="module")

@@ -8,17 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.line.waiting import until
 from triage.demo.promise import fixture_settings
 from triage.demo.servers import SmtpServer
 from triage.service.reload import Reload
 from triage.settings import Settings, load, shipped
 
+_soon = partial(until, seconds=40)
 EMAILS = shipped("fixtures") / "emails"
 QUEUE = "agent_connect/employee_is_queue-01.eml"
 TRIAGE = str(Path(sys.executable).parent / "triage")
@@ -203,19 +206,12 @@ class World:
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def until(done: Callable[[], Any], seconds: float = 40) -> None:
-    ends = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < ends, "did not happen in time"
-        time.sleep(0.1)
-
-
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with SmtpServer() as smtp:
         one = World(tmp_path, smtp)
         one.start()
-        until(lambda: one.log("started"))
+        _soon(lambda: one.log("started"))
         yield one
         one.process.send_signal(signal.SIGTERM)
         assert one.process.wait(30) == 0
@@ -223,13 +219,13 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def test_the_service_goes_on_with_new_contacts_and_refuses_faulty_ones(world: World) -> None:
     world.deliver()
-    until(lambda: world.readers() == [PRIYA])
+    _soon(lambda: world.readers() == [PRIYA])
     world.csv.write_text(rows(TOM))
-    until(lambda: world.log("tenants_taken_over"))
+    _soon(lambda: world.log("tenants_taken_over"))
     world.deliver()
-    until(lambda: world.readers() == [PRIYA, TOM])
+    _soon(lambda: world.readers() == [PRIYA, TOM])
     world.csv.write_text(rows("sofía@northwind.example", "x@y"), encoding="latin-1")
-    until(lambda: world.log("tenants_refused"))
+    _soon(lambda: world.log("tenants_refused"))
     (refused,) = world.log("tenants_refused")
     assert "tenants.csv: line 2: is not UTF-8" in refused["faults"][0]
     status = world.triage("status", "--check")
@@ -238,14 +234,14 @@ def test_the_service_goes_on_with_new_contacts_and_refuses_faulty_ones(world: Wo
     assert "line 2: is not UTF-8" in status.stderr
     assert world.triage("outbox", "list").returncode == 0
     # What lasts is told to support; what was in force stays so.
-    until(lambda: "team@example.com" in world.readers())
+    _soon(lambda: "team@example.com" in world.readers())
     world.deliver()
     world.csv.write_text(rows(PRIYA, TOM))
     world.process.send_signal(signal.SIGHUP)
-    until(lambda: len(world.log("tenants_taken_over")) == 2)
+    _soon(lambda: len(world.log("tenants_taken_over")) == 2)
     assert world.triage("status", "--check").returncode == 0
     assert "1 with 2 contacts; tenants.csv read" in world.triage("status").stdout
-    until(lambda: len(world.log("mail")) == 3)
+    _soon(lambda: len(world.log("mail")) == 3)
     assert {one["tenant"] for one in world.log("mail")} == {"northwind"}
 
 
@@ -255,11 +251,11 @@ def test_mails_that_come_while_contacts_change_are_all_answered_once(world: Worl
         world.csv.write_text(rows(*[PRIYA, TOM][: 1 + number % 2]))
         world.process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
-    until(lambda: len(world.log("mail")) == 12)
+    _soon(lambda: len(world.log("mail")) == 12)
     assert {one["verdict"] for one in world.log("mail")} == {"known"}
     assert {one["tenant"] for one in world.log("mail")} == {"northwind"}
     assert not world.log("mailbox_fault")
     assert not world.log("mailbox_failed")
-    until(lambda: PRIYA in world.readers())
+    _soon(lambda: PRIYA in world.readers())
     assert world.readers().count(PRIYA) == 1
     assert world.readers().count(TOM) <= 1

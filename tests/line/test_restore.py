@@ -7,15 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.line.waiting import until
 from tests.servers.dovecot import PASSWORD, Dovecot
 from triage.adapters.store import SqlStore, open_store
 from triage.cli import app
@@ -130,13 +130,6 @@ def smtp() -> Iterator[SmtpServer]:
         yield server
 
 
-def _until(done: Callable[[], Any]) -> None:
-    ends = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < ends, "did not happen in time"
-        time.sleep(0.1)
-
-
 def _kill(process: subprocess.Popen[bytes]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -149,15 +142,15 @@ def test_after_a_restore_nothing_is_sent_twice_and_new_mail_is_handled(
     # Yesterday: a reply went out, one waits for its interval, and a ticket is in the outbox.
     service = desk.start()
     desk.deliver(QUEUE)
-    _until(lambda: desk.sent() and desk.filed() == 1)
+    until(lambda: desk.sent() and desk.filed() == 1)
     desk.hold("for the backup")
     desk.deliver(QUEUE, UNKNOWN)
-    _until(lambda: desk.outbox(OutboxState.PENDING) and desk.filed() == 3)
+    until(lambda: desk.outbox(OutboxState.PENDING) and desk.filed() == 3)
     desk.database("backup", str(backup))
     # Today: what waited is sent, and more mails come, of the same and of other incidents.
     desk.hold(None)
     desk.deliver(QUEUE, UNKNOWN, MISSING, CPU, FORGED)
-    _until(lambda: len(desk.sent()) >= 4 and desk.filed() == 8)
+    until(lambda: len(desk.sent()) >= 4 and desk.filed() == 8)
     time.sleep(1.5)  # whatever is still on its way
     _kill(service)
     before = len(desk.sent())

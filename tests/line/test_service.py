@@ -9,17 +9,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.line.waiting import until
 from tests.servers.dovecot import PASSWORD, Dovecot
 from triage.demo.promise import fixture_settings
 from triage.demo.servers import SmtpServer
 from triage.settings import shipped
 
+_soon = partial(until, seconds=60)
 EMAILS = shipped("fixtures") / "emails"
 EXPECTED = [json.loads(line) for line in (EMAILS / "expected.jsonl").read_text().splitlines()]
 TRIAGE = str(Path(sys.executable).parent / "triage")
@@ -82,13 +84,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(tmp_path, dovecot, smtp)
 
 
-def _until(done: Callable[[], Any], seconds: float = 60) -> None:
-    ends = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < ends, "did not happen in time"
-        time.sleep(0.1)
-
-
 def _names() -> list[str]:
     """All fixtures, and some of them again until there are 200."""
     names = [promise["path"] for promise in EXPECTED]
@@ -139,7 +134,7 @@ def test_killed_in_the_middle_it_ends_as_if_nothing_had_happened(world: World) -
     for _ in range(3):
         process = world.start()
         moved = len(world.mailbox().get("Triage/Known", ()))
-        _until(lambda moved=moved: len(world.mailbox().get("Triage/Known", ())) > moved)
+        _soon(lambda moved=moved: len(world.mailbox().get("Triage/Known", ())) > moved)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     for _ in range(2):
@@ -150,9 +145,9 @@ def test_killed_in_the_middle_it_ends_as_if_nothing_had_happened(world: World) -
 def test_a_mail_that_comes_while_it_idles_is_answered_and_sigterm_stops_it(world: World) -> None:
     world.configure('group_wait = "0s"\n')
     process = world.start()
-    _until(lambda: "mailbox_open" in (world.folder / "log").read_text())
+    _soon(lambda: "mailbox_open" in (world.folder / "log").read_text())
     world.deliver(["agent_connect/employee_is_queue-01.eml"])
-    _until(lambda: world.replies()["priya@northwind.example"] == 1)
+    _soon(lambda: world.replies()["priya@northwind.example"] == 1)
     assert world.triage("status", "--check").returncode == 0
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
@@ -190,7 +185,7 @@ def test_a_hold_keeps_everything_back_until_it_is_resumed(world: World) -> None:
 
 def test_a_second_service_on_the_same_file_is_refused_with_status_2(world: World) -> None:
     process = world.start()
-    _until(lambda: "mailbox_open" in (world.folder / "log").read_text())
+    _soon(lambda: "mailbox_open" in (world.folder / "log").read_text())
     second = world.triage("run", "--once")
     assert second.returncode == 2
     assert str(process.pid) in second.stderr

@@ -11,15 +11,15 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import event
 
+from tests.line.waiting import until
 from triage.adapters.files import read_catalog, read_templates
 from triage.adapters.store import SqlStore, open_store
 from triage.demo.promise import fixture_settings
@@ -32,13 +32,6 @@ from triage.settings import load, shipped
 MAIL = (shipped("fixtures") / "emails" / "agent_connect/employee_is_queue-01.eml").read_bytes()
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 TRIAGE = str(Path(sys.executable).parent / "triage")
-
-
-def until(done: Callable[[], Any], seconds: float = 30) -> None:
-    ends = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < ends, "did not happen in time"
-        time.sleep(0.05)
 
 
 def fill(store: SqlStore) -> None:

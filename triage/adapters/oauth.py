@@ -12,7 +12,7 @@ from typing import Literal
 import httpx
 
 from triage.adapters.connection import Password, printable
-from triage.adapters.web import FAULTS, post, require_https
+from triage.adapters.web import FAULTS, Answer, request, require_https
 
 _SECONDS = 20.0
 _EARLY = 60.0
@@ -100,13 +100,13 @@ class TokenSource:
     def _request(self) -> Mapping[str, object]:
         url = self._settings.token_url
         try:
-            status, body = self._post()
+            said = self._post()
         except FAULTS as error:
             raise OAuthError(
                 f"no token from {url}: {self._clean(str(error) or type(error).__name__)}; "
                 "check `token_url`, the network and the server's certificate"
             ) from error
-        answer = _json_object(body)
+        status, answer = said.status, _json_object(said.body)
         if status == httpx.codes.OK and answer is not None:
             return answer
         code, described = "", f"HTTP status {status}"
@@ -121,8 +121,9 @@ class TokenSource:
             f"no token from {url}: {self._clean(described)}{advice}", permanent=permanent
         )
 
-    def _post(self) -> tuple[int, bytes]:
-        return post(
+    def _post(self) -> Answer:
+        return request(
+            "POST",
             self._settings.token_url,
             seconds=_SECONDS,
             headers={"Accept": "application/json"},

@@ -22,7 +22,7 @@ _ANSWER_OCTETS = 65_536
 _LONGEST_PAUSE = 86_400.0
 """Seconds; who wants to be left alone for longer is asked all the same."""
 FAULTS = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
-"""All that `post` and `request` raise."""
+"""All that `request` raises."""
 
 
 def require_https(url: str, key: str) -> None:
@@ -32,21 +32,6 @@ def require_https(url: str, key: str) -> None:
         parts.scheme == "http" and is_loopback(parts.hostname or "")
     ):
         raise ValueError(f"{key} must be https, or http on loopback")
-
-
-def post(
-    url: str,
-    *,
-    seconds: float,
-    headers: Mapping[str, str],
-    form: Mapping[str, str] | None = None,
-    content: bytes | None = None,
-    transport: httpx.BaseTransport | None = None,
-) -> tuple[int, bytes]:
-    """Status and body of the answer to a POST, as for `request`."""
-    with httpx.Client(transport=transport, timeout=seconds / 2) as client:
-        answer = _ask(client, "POST", url, seconds, headers, data=form, content=content)
-    return answer.status, answer.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +50,37 @@ def request(
     *,
     seconds: float,
     headers: Mapping[str, str],
+    form: Mapping[str, str] | None = None,
     content: bytes | None = None,
     tls: ssl.SSLContext | None = None,
     most_octets: int = _ANSWER_OCTETS,
+    transport: httpx.BaseTransport | None = None,
 ) -> Answer:
     """The answer. Redirects are not followed, certificates are verified.
 
     The answer is bounded in octets and, once connected, in time: not even one octet at a time
     outlasts `seconds`. Raises one of FAULTS.
     """
-    with httpx.Client(verify=tls or True, timeout=seconds / 2) as client:
-        return _ask(client, method, url, seconds, headers, content=content, most_octets=most_octets)
+    with (
+        httpx.Client(verify=tls or True, transport=transport, timeout=seconds / 2) as client,
+        _Deadline(seconds) as deadline,
+        client.stream(
+            method,
+            url,
+            data=form,
+            content=content,
+            headers={**headers, "Accept-Encoding": "identity"},
+            extensions={"trace": deadline.watch},
+        ) as response,
+    ):
+        if "Content-Encoding" in response.headers:
+            raise ValueError("the answer is packed, which could make a small one large")
+        body = b""
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > most_octets:
+                raise ValueError(f"the answer is over {most_octets} octets")
+        return Answer(response.status_code, response.headers, body)
 
 
 def retry_after(answer: Answer) -> float | None:
@@ -93,38 +98,6 @@ def retry_after(answer: Answer) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), _LONGEST_PAUSE)
-
-
-def _ask(
-    client: httpx.Client,
-    method: str,
-    url: str,
-    seconds: float,
-    headers: Mapping[str, str],
-    *,
-    data: Mapping[str, str] | None = None,
-    content: bytes | None = None,
-    most_octets: int = _ANSWER_OCTETS,
-) -> Answer:
-    with (
-        _Deadline(seconds) as deadline,
-        client.stream(
-            method,
-            url,
-            data=data,
-            content=content,
-            headers={**headers, "Accept-Encoding": "identity"},
-            extensions={"trace": deadline.watch},
-        ) as response,
-    ):
-        if "Content-Encoding" in response.headers:
-            raise ValueError("the answer is packed, which could make a small one large")
-        body = b""
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > most_octets:
-                raise ValueError(f"the answer is over {most_octets} octets")
-        return Answer(response.status_code, response.headers, body)
 
 
 class _Deadline:

@@ -84,12 +84,12 @@ class Dispatcher:
         way: Way = Way.MAIL,
     ) -> None:
         """All that a message needs: words, facts, and a way out."""
-        self._settings, self._catalog, self._templates = settings, catalog, templates
+        self._catalog, self._templates = catalog, templates
         self._store, self._sender, self._clock, self._way = store, sender, clock, way
-        self._tenants = settings.all_tenants()
+        self.take_over(settings)
         self._domain = settings.smtp.from_address.rpartition("@")[2]
         self._restored = ""
-        self._budgets, self._holds = Budgets(settings), Holds(settings, catalog)
+        self._budgets = Budgets(settings)
         self._silences = tuple(of_rule(rule_id) for rule_id in settings.policy.silences)
         self._rates = [(rate.count, rate.per) for rate in _rates(settings, way)]
         self._first_round = True

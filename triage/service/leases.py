@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import ceil
-from threading import Lock
+from threading import Event, Lock, Thread
 
 import structlog
 
 from triage.ports import Stop, Store, StoreError
 
+_END_SECONDS = 60.0
 _BEATS = 3
 """In the time of one lease: two may fail before it is lost."""
 
@@ -38,6 +41,22 @@ class Leases:
         """Show that this process lives, and see among how many the work is shared."""
         living = self._store.renew(self._seconds)
         self._share = ceil(self._mailboxes / max(living, 1))
+
+    @contextmanager
+    def beating(self, pulse: Callable[[Stop], Stop]) -> Iterator[Thread]:
+        """Keep the leases to the end of the block, in the thread that it answers.
+
+        What another process may take over must no longer be in our hands then. `pulse` answers
+        the stop that the thread asks.
+        """
+        stop = Event()
+        thread = Thread(target=self.keep_beating, args=(pulse(stop),), name="leases", daemon=True)
+        thread.start()
+        try:
+            yield thread
+        finally:
+            stop.set()
+            thread.join(_END_SECONDS)
 
     def keep_beating(self, stop: Stop) -> None:
         """Until `stop`; without the store, leases run out, and others may take them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,7 +15,6 @@ from triage.settings import ConfigurationError, Settings, load
 LOOK_SECONDS = 2.0
 _LOGGED = 50
 """Faults of one reload."""
-_ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@:,)]{1,255}")
 
 Stamps = dict[Path, tuple[int, int, int] | None]
 
@@ -62,7 +60,7 @@ class Reload:
             self.refused = error.faults
             self._log.error(
                 "tenants_refused",
-                faults=[self._loggable(fault) for fault in error.faults[:_LOGGED]],
+                faults=error.faults[:_LOGGED],
                 more=max(0, len(error.faults) - _LOGGED),
             )
 
@@ -95,9 +93,6 @@ class Reload:
             contacts=sum(len(tenant.contacts) for tenant in tenants),
             seconds=round(time.monotonic() - began, 3),
         )
-
-    def _loggable(self, fault: str) -> str:
-        return fault if self._settings.log.addresses else _ADDRESS.sub("(an address)", fault)
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

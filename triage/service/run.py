@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -109,8 +109,6 @@ class Service:
         the file of the settings, whose tenants and contacts are read again when they change.
         """
         self.stop = threading.Event()
-        self._idle = threading.Event()
-        """Nothing is being read or sent any more."""
         self._settings, self._catalog, self.store, self._clock = settings, catalog, store, clock
         self._templates = templates
         self._log = structlog.get_logger()
@@ -121,14 +119,11 @@ class Service:
         self._make_mailbox, self._backoff = mailbox or way_in, backoff
         self._sender = (sender or way_out)(settings.smtp)
         self._dispatcher = Dispatcher(settings, catalog, templates, store, self._sender, clock)
-        self._alarms: Dispatcher | None = None
-        if settings.alarm is not None and not settings.policy.shadow:
-            second = alarm_way_out(settings.alarm, sender or way_out)
-            self._alarms = Dispatcher(settings, catalog, templates, store, second, clock, Way.ALARM)
-        self._tickets: Dispatcher | None = None
-        desk = None if settings.policy.shadow else tickets_sender(settings)
-        if desk is not None:
-            self._tickets = Dispatcher(settings, catalog, templates, store, desk, clock, Way.TICKET)
+        self._others = {
+            name: Dispatcher(settings, catalog, templates, store, out, clock, way)
+            for name, way, out in _other_ways(settings, sender or way_out)
+        }
+        """What leaves otherwise than by mail, by the name of its loop."""
         self.weekly = Weekly(settings, catalog, templates, store, clock)
         self._leases = Leases(store, len(settings.mailboxes), settings.store.lease.total_seconds())
 
@@ -171,23 +166,13 @@ class Service:
     def once(self) -> bool:
         """Handle and send what is there now; False if a mailbox failed."""
         self._leases.beat()
-        done = threading.Event()
-        beat = partial(self._leases.keep_beating, done)
-        thread = threading.Thread(target=beat, name="leases", daemon=True)
-        thread.start()
-        try:
-            return self._once()
-        finally:
-            done.set()
-            thread.join(STOP_SECONDS)
-
-    def _once(self) -> bool:
         readers = self._readers
-        good = [self._intake(one, readers).once() for one in self._settings.mailboxes]
-        self._housekeeping()
-        self._act()
-        Watch(self._settings, self.store, self._clock).look()
-        self._act()  # on what that found
+        with self._leases.beating(lambda stop: stop):
+            good = [self._intake(one, readers).once() for one in self._settings.mailboxes]
+            self._housekeeping()
+            self._act()
+            Watch(self._settings, self.store, self._clock).look()
+            self._act()  # on what that found
         return all(good)
 
     def _act(self) -> None:
@@ -195,10 +180,8 @@ class Service:
         if not self._settings.policy.shadow:
             self._dispatcher.respond(self._clock.now() + self._settings.policy.group_wait)
             self._dispatcher.send()
-        if self._alarms is not None:
-            self._alarms.send()
-        if self._tickets is not None:
-            self._tickets.send()
+        for dispatcher in self._others.values():
+            dispatcher.send()
 
     def run_until_signal(self) -> bool:
         """Run until SIGTERM or SIGINT; True when it ended in good order."""
@@ -214,35 +197,31 @@ class Service:
         """
         shadow = self._settings.policy.shadow
         self._log.info("started", mailboxes=len(self._settings.mailboxes), shadow=shadow)
-        leases = _TURN_SECONDS["leases"] + self._leases.pause
-        pulse = Pulse(_TURN_SECONDS | {"leases": leases})
-        threads = self._threads(pulse)
+        loops = self._loops()
+        limits = {name: _TURN_SECONDS[name] for name in loops}
+        pulse = Pulse(limits | {"leases": _TURN_SECONDS["leases"] + self._leases.pause})
+        working = self._threads(loops, pulse)
+        threads = list(working)
         endpoint = self._endpoint(pulse, threads)
         self._guarded(self._leases.beat)
-        for thread in threads:
-            thread.start()
-        while not self.stop.wait(0.2):
-            pass  # signal handlers run in this thread, between two waits
-        self._wake.set()
-        self._readers.end()
-        for thread in threads:
-            if thread.name != "leases":
+        with self._leases.beating(partial(pulse.taken, "leases")) as beating:
+            threads.append(beating)
+            for thread in working:
+                thread.start()
+            while not self.stop.wait(0.2):
+                pass  # signal handlers run in this thread, between two waits
+            self._wake.set()
+            self._readers.end()
+            for thread in working:
                 thread.join(STOP_SECONDS)
-        # Only now: what another process takes over is no longer in our hands.
-        self._idle.set()
-        threads[-1].join(STOP_SECONDS)
         if endpoint is not None:
             endpoint.close()
         late = [thread.name for thread in threads if thread.is_alive()]
         self._log.info("stopped", still_busy=late)
         return not late
 
-    def _threads(self, pulse: Pulse) -> list[threading.Thread]:
-        """One a mailbox, one that sends, and those that look after all of it; not started."""
-        steps: dict[str, Callable[[], None]] = {
-            f"mailbox-{section.name}": partial(self._watch, section)
-            for section in self._settings.mailboxes
-        }
+    def _loops(self) -> dict[str, Callable[[Stop], None]]:
+        """What sends, and what looks after all of it, each until its stop is set."""
         watch = Watch(
             self._settings,
             self.store,
@@ -250,15 +229,22 @@ class Service:
             just_started=True,
             refused=lambda: self._reload.refused,
         )
-        loops: dict[str, Callable[[Stop], None]] = {
+        return {
             "send": self._send,
             "watch": watch.keep_looking,
-            "alarms": self._send_alarms,
-            "tickets": self._send_tickets,
             "contacts": self._reload.keep_looking,
+            **{name: partial(self._send_by, one) for name, one in self._others.items()},
+        }
+
+    def _threads(
+        self, loops: Mapping[str, Callable[[Stop], None]], pulse: Pulse
+    ) -> list[threading.Thread]:
+        """One a mailbox, and one a loop; not started."""
+        steps: dict[str, Callable[[], None]] = {
+            f"mailbox-{section.name}": partial(self._watch, section)
+            for section in self._settings.mailboxes
         }
         steps |= {name: partial(loop, pulse.taken(name, self.stop)) for name, loop in loops.items()}
-        steps["leases"] = partial(self._leases.keep_beating, pulse.taken("leases", self._idle))
         return [
             threading.Thread(target=step, name=name, daemon=True) for name, step in steps.items()
         ]
@@ -276,17 +262,10 @@ class Service:
         ask = Asked(now)
         return open_endpoint(self._settings, late, ask)
 
-    def _send_alarms(self, stop: Stop) -> None:
-        """The loop of the second way: the first one may hang, and does not delay it."""
+    def _send_by(self, dispatcher: Dispatcher, stop: Stop) -> None:
+        """The loop of another way than mail: one that hangs delays none of the others."""
         while not stop.wait(TICK_SECONDS):
-            if self._alarms is not None:
-                self._guarded(partial(self._alarms.send, stop))
-
-    def _send_tickets(self, stop: Stop) -> None:
-        """The loop of the ticket system, which may hang, too."""
-        while not stop.wait(TICK_SECONDS):
-            if self._tickets is not None:
-                self._guarded(partial(self._tickets.send, stop))
+            self._guarded(partial(dispatcher.send, stop))
 
     def _send(self, stop: Stop) -> None:
         """The loop that answers, sends, digests and closes incidents."""
@@ -366,3 +345,15 @@ class Service:
             Rereading(section, self._way_in, readers.pool, readers.recorder),
             self._backoff,
         )
+
+
+def _other_ways(
+    settings: Settings, by_smtp: Callable[[SmtpSection], Sender]
+) -> Iterator[tuple[str, Way, Sender]]:
+    """Name, way and sender of each that is configured; in shadow nothing leaves."""
+    if settings.policy.shadow:
+        return
+    if settings.alarm is not None:
+        yield "alarms", Way.ALARM, alarm_way_out(settings.alarm, by_smtp)
+    if (desk := tickets_sender(settings)) is not None:
+        yield "tickets", Way.TICKET, desk
