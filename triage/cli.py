@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Annotated
 import typer
 
 from triage.adapters.files import example_mail, read_catalog, read_templates
-from triage.adapters.store import open_store
 from triage.catalog.check import check as check_catalog
 from triage.catalog.load import Catalog, CatalogFaults
 from triage.catalog.mutate import mutate as mutate_catalog
@@ -29,7 +27,7 @@ from triage.cli_sending import outbox_app, silence_app
 from triage.cli_store import db_app, kept, replay
 from triage.diff import Diff
 from triage.explain import explained
-from triage.options import DEFAULT_CONFIG, Config, Format, Number, fail, opened, unit_of
+from triage.options import DEFAULT_CONFIG, Config, Format, Number, fail, opened, store_of, unit_of
 from triage.ports import StoreError
 from triage.response.check import check as check_templates
 from triage.response.templates import Templates
@@ -219,9 +217,9 @@ def digest(
     """Show or send the weekly digest."""
     settings = load(config)
     configure_log(settings.log)
-    with closing(open_store(settings.store.url)) as store:
+    with store_of(settings) as store:
         templates = Templates(read_templates(settings.catalog.templates))
-        weekly = Weekly(settings, _catalog(settings), templates, store, StoreClock(store))
+        weekly = Weekly(settings, _catalog(settings), templates, store, StoreClock(store.now))
         week, texts = weekly.texts(week)
         if send and settings.policy.shadow:
             fail("in shadow nothing is sent; set [policy] shadow = false first")
@@ -241,7 +239,7 @@ def status(
 ) -> None:
     """Mailboxes, incidents, outbox, budgets, and what is not well."""
     settings, refused = load_in_part(config)
-    with closing(open_store(settings.store.url)) as store:
+    with store_of(settings) as store:
         found = look(settings, store, store.now(), refused)
     if format is StatusFormat.JSON:
         _say(as_json(found, settings))

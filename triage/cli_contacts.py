@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from triage.adapters.connection import printable
-from triage.adapters.store import open_store
-from triage.options import DEFAULT_CONFIG, Config, fail, opened
+from triage.options import DEFAULT_CONFIG, Config, fail, opened, store_of
 from triage.rows import Undeliverable
 from triage.service.reach import UNREACHABLE_FOR, unreachable
 from triage.settings import Settings, load
@@ -24,7 +22,7 @@ contacts_app = typer.Typer(help="Who is written to, and who cannot be.", no_args
 def contacts_list(config: Config = DEFAULT_CONFIG) -> None:
     """All tenants and their contacts; who opted out or cannot be reached."""
     settings = load(config)
-    with closing(open_store(settings.store.url)) as store, store.unit() as unit:
+    with store_of(settings) as store, store.unit() as unit:
         gone = {one.address: one for one in unreachable(unit, store.now())}
     for line in _lines(settings, gone):
         typer.echo(line)

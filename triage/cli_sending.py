@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -13,11 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from triage.adapters.connection import printable
 from triage.adapters.files import read_catalog
-from triage.adapters.store import open_store
 from triage.catalog.rule import Duration, Severity
 from triage.incident.silence import Matcher, MatcherError, Silence, matchers
 from triage.mail.message import Kind
-from triage.options import DEFAULT_CONFIG, Config, Number, fail, opened, unit_of
+from triage.options import DEFAULT_CONFIG, Config, Number, fail, opened, store_of, unit_of
 from triage.rows import OutboxState
 from triage.settings import Settings, load
 
@@ -143,7 +141,7 @@ def silence_add(
         fail(str(error))
     if faults := _strangers(parsed, settings):
         fail(*faults)
-    with closing(open_store(settings.store.url)) as store:
+    with store_of(settings) as store:
         now = store.now()
         ends = _end(now, for_, until, ZoneInfo(settings.support.timezone))
         with store.unit() as unit:
@@ -160,7 +158,7 @@ def silence_list(
     """What is silenced, by whom and until when."""
     settings = load(config)
     zone = ZoneInfo(settings.support.timezone)
-    with closing(open_store(settings.store.url)) as store:
+    with store_of(settings) as store:
         now = store.now()
         with store.unit() as unit:
             found = unit.silences(None if everything else now)

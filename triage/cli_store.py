@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +10,8 @@ from typing import Annotated
 import typer
 
 from triage.adapters.files import read_catalog
-from triage.adapters.store import SqlStore, back_up, open_store, restoring, upgrade_store
-from triage.options import DEFAULT_CONFIG, Config, Format
+from triage.adapters.store import SqlStore, back_up, restoring, upgrade_store
+from triage.options import DEFAULT_CONFIG, Config, Format, store_of
 from triage.replay import Replay, kept_mails
 from triage.service.restored import make_safe
 from triage.settings import Settings, load, load_in_part
@@ -53,7 +52,7 @@ def db_restore(
     """Put a backup in the place of the store, so that nothing is sent twice after it."""
     settings, _ = load_in_part(config)
     if file is None:
-        with closing(open_store(settings.store.url)) as store:
+        with store_of(settings) as store:
             store.lock_alone()
             lines = _made_safe(store, settings)
     else:
@@ -82,7 +81,7 @@ def replay(
     settings = load(config)
     compared = Replay(read_catalog(settings.catalog.rules), settings)
     start = since.replace(tzinfo=UTC) if since else _EVER
-    with closing(open_store(settings.store.url)) as store:
+    with store_of(settings) as store:
         for line in compared.lines(store, start, as_json=format is Format.JSONL):
             typer.echo(line)
     typer.echo(compared.summary(), err=format is Format.JSONL)
@@ -90,6 +89,6 @@ def replay(
 
 def kept(settings: Settings) -> Iterator[tuple[str, bytes, bool]]:
     """The mails that the store keeps, each with a name."""
-    with closing(open_store(settings.store.url)) as store:
+    with store_of(settings) as store:
         for batch in kept_mails(store, _EVER):
             yield from ((f"kept#{one.mail_id}", one.octets, one.truncated) for one in batch)

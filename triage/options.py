@@ -13,7 +13,7 @@ import typer
 
 from triage.adapters.store import SqlStore, open_store
 from triage.ports import Unit
-from triage.settings import load_in_part
+from triage.settings import Settings, load_in_part
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings.")]
 DEFAULT_CONFIG = Path("triage.toml")
@@ -35,9 +35,16 @@ def fail(*messages: str) -> NoReturn:
 
 
 @contextmanager
+def store_of(settings: Settings) -> Iterator[SqlStore]:
+    """The store that they name; one that is not there is not made. Raises StoreError."""
+    with closing(open_store(settings.store.url, must_exist=True)) as store:
+        yield store
+
+
+@contextmanager
 def opened(config: Path) -> Iterator[SqlStore]:
     """The store that the settings name, whatever is wrong with contact files."""
-    with closing(open_store(load_in_part(config)[0].store.url)) as store:
+    with store_of(load_in_part(config)[0]) as store:
         yield store
 
 

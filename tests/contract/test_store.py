@@ -286,6 +286,12 @@ def test_a_wrong_password_is_told_and_not_shown(postgres: Postgres) -> None:
     assert PASSWORD not in str(caught.value)
 
 
+def test_a_file_that_must_exist_is_not_made(sqlite_file: Path) -> None:
+    with pytest.raises(StoreError, match="does not exist: check"):
+        open_store(f"sqlite:///{sqlite_file}", must_exist=True)
+    assert not sqlite_file.exists()
+
+
 def test_a_missing_database_is_told(postgres: Postgres) -> None:
     with pytest.raises(StoreError, match="check that the server runs, and host, port and database"):
         open_store(postgres.url("no_such_database"))

@@ -137,12 +137,10 @@ class Inbox:
 
     def deliver(self, mails: int = 1) -> None:
         """So many mails about one trouble, each its own."""
-        client = self.another()
         for _ in range(mails):
             self._delivered += 1
-            own = b"Message-ID: <%d." % self._delivered
-            client.append(self.name, MAIL.replace(b"Message-ID: <", own, 1))
-        client.logout()
+            octets = MAIL.replace(b"Message-ID: <", b"Message-ID: <%d." % self._delivered, 1)
+            self.insist(lambda client, octets=octets: client.append(self.name, octets))
 
     def insist(self, step: Callable[[IMAPClient], object]) -> None:
         """Again, where Dovecot trips over a folder that goes and comes under a reader."""

@@ -128,7 +128,7 @@ def test_reading_pauses_and_goes_on_by_itself(desk: Desk, kind: str) -> None:
     fault = Fault(desk.path / "triage.db", kind)
     event.listen(store._engine, "checkout", fault)
     parts = (settings, read_catalog(), Templates(read_templates()), store)
-    with Service(*parts, StoreClock(store), backoff=(0.05,)) as service:
+    with Service(*parts, StoreClock(store.now), backoff=(0.05,)) as service:
         running = threading.Thread(target=service.run, daemon=True)
         desk.deliver(2)
         running.start()

@@ -44,12 +44,19 @@ class Asked:
         with self._lock:
             old = self._answer is None or time.monotonic() - self._at > _KEEP_SECONDS
             if old and self._answered.is_set():
-                self._answered = Event()
-                Thread(target=self._run, args=(self._answered,), daemon=True).start()
+                self._ask_in_its_thread()
             answered = self._answered
         if answered.wait(self._patience) and self._answer is not None:
             return self._answer
         return without_store("it does not answer in time", datetime.now(UTC))
+
+    def _ask_in_its_thread(self) -> None:
+        self._answered = Event()
+        try:
+            Thread(target=self._run, args=(self._answered,), daemon=True).start()
+        except RuntimeError as error:  # no more threads to be had: the next one who asks tries
+            self._answer = without_store(str(error), datetime.now(UTC))
+            self._answered.set()
 
     def _run(self, answered: Event) -> None:
         try:

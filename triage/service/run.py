@@ -16,7 +16,7 @@ import structlog
 
 from triage.adapters.files import read_catalog, read_templates
 from triage.adapters.http import Endpoint
-from triage.adapters.store import SqlStore, open_store
+from triage.adapters.store import open_store
 from triage.adapters.workers import Build, WorkerPool
 from triage.catalog.load import Catalog
 from triage.pipeline import CODE_VERSION, Judge, policy, world
@@ -66,22 +66,25 @@ class StoreClock:
     about what is due. Thread-safe. Raises StoreError until the store has answered once.
     """
 
-    def __init__(self, store: SqlStore) -> None:
-        self._store, self._lock = store, threading.Lock()
-        self._asked: tuple[float, datetime] | None = None
+    def __init__(self, ask: Callable[[], datetime], every: float = CLOCK_SECONDS) -> None:
+        """`ask` is the store's `now`; it is asked once in so many seconds."""
+        self._ask, self._every, self._lock = ask, every, threading.Lock()
+        self._answer: tuple[float, datetime] | None = None
+        self._ask_again = 0.0
 
     def now(self) -> datetime:
         """Aware, UTC."""
         with self._lock:
-            passed = time.monotonic() - self._asked[0] if self._asked else 0.0
-            if self._asked is None or passed > CLOCK_SECONDS:
+            if self._answer is None or time.monotonic() >= self._ask_again:
                 try:
-                    self._asked = time.monotonic(), self._store.now()
-                    passed = 0.0
+                    self._answer = time.monotonic(), self._ask()
                 except StoreError:
-                    if self._asked is None:
+                    if self._answer is None:
                         raise
-            return self._asked[1] + timedelta(seconds=passed)
+                # Also where the store did not answer: not every thread waits for its time-out.
+                self._ask_again = time.monotonic() + self._every
+            asked_at, answer = self._answer
+            return answer + timedelta(seconds=time.monotonic() - asked_at)
 
 
 class Service:
@@ -140,7 +143,7 @@ class Service:
         store = open_store(settings.store.url)
         try:
             store.lock_service()
-            return cls(settings, catalog, templates, store, StoreClock(store), config=config)
+            return cls(settings, catalog, templates, store, StoreClock(store.now), config=config)
         except BaseException:
             store.close()
             raise
@@ -195,14 +198,14 @@ class Service:
 
         Raises ConfigurationError when the endpoint cannot have the port that it was given.
         """
-        shadow = self._settings.policy.shadow
-        self._log.info("started", mailboxes=len(self._settings.mailboxes), shadow=shadow)
         loops = self._loops()
         limits = {name: _TURN_SECONDS[name] for name in loops}
         pulse = Pulse(limits | {"leases": _TURN_SECONDS["leases"] + self._leases.pause})
         working = self._threads(loops, pulse)
         threads = list(working)
         endpoint = self._endpoint(pulse, threads)
+        shadow = self._settings.policy.shadow
+        self._log.info("started", mailboxes=len(self._settings.mailboxes), shadow=shadow)
         self._guarded(self._leases.beat)
         with self._leases.beating(partial(pulse.taken, "leases")) as beating:
             threads.append(beating)

@@ -31,11 +31,19 @@ _POSTGRESQL = {
 _FORMS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 
 
-def make_engine(url: str) -> Engine:
-    """An engine whose every failure is a StoreError. An SQLite file is made if there is none."""
+def make_engine(url: str, *, must_exist: bool = False) -> Engine:
+    """An engine whose every failure is a StoreError.
+
+    An SQLite file is made if there is none; with `must_exist` that is a StoreError.
+    """
     parsed = parse(url)
     if parsed.get_backend_name() == "sqlite":
-        _make_file(Path(str(parsed.database)))
+        file = Path(str(parsed.database))
+        if must_exist and not file.exists():
+            raise StoreError(
+                f"the store {file} does not exist: check [store] url; triage run makes a new one"
+            )
+        _make_file(file)
         engine = create_engine(
             parsed,
             hide_parameters=True,

@@ -29,9 +29,16 @@ _DATABASE_NOW = select(func.now())
 
 
 def open_store(
-    url: str, *, clock: Clock | None = None, owner: str | None = None, upgrade: bool = False
+    url: str,
+    *,
+    clock: Clock | None = None,
+    owner: str | None = None,
+    upgrade: bool = False,
+    must_exist: bool = False,
 ) -> SqlStore:
     """Open the store, and create its schema in an empty database.
+
+    An SQLite file is made if there is none, unless it `must_exist`.
 
     `clock` times leases on SQLite; on PostgreSQL, which many machines share, the database's own
     clock does. `owner` names this process in the rows that it claims, unique among all. An older
@@ -39,7 +46,7 @@ def open_store(
 
     Raises StoreError.
     """
-    engine = make_engine(url)
+    engine = make_engine(url, must_exist=must_exist)
     _prepare(engine, upgrade=upgrade)
     return SqlStore(engine, clock, owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}")
 
