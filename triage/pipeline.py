@@ -33,7 +33,7 @@ from triage.mail.parse import parse
 from triage.settings import Settings
 from triage.tenant import Tenants
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Goes up when the same octets and catalog may get another verdict than before."""
 
 

@@ -192,14 +192,19 @@ _END: Final = re.compile(
 def region_of(text: str, head: Head | None) -> str:
     """What stands between the head and the first cause; without a head, from the start."""
     start = head.end if head else 0
-    caused = _CAUSED.search(text, start)
-    return text[start : min(caused.start() if caused else len(text), start + SPAN)]
+    caused = _caused(text, start)
+    return text[start : min(caused[0].start() if caused else len(text), start + SPAN)]
+
+
+def _caused(text: str, start: int) -> list[re.Match[str]]:
+    """Every `caused by:`; most texts hold none, and the pattern is slow to find that out."""
+    return list(_CAUSED.finditer(text, start)) if "caused by:" in text.casefold() else []
 
 
 def read_causes(text: str, head: Head | None) -> tuple[Cause, ...]:
     """Every `caused by:`, outermost first; else the one message that there is."""
     start = head.end if head else 0
-    marks = list(_CAUSED.finditer(text, start))
+    marks = _caused(text, start)
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     causes = [
         _cause(text[mark.end() : min(end, mark.end() + SPAN)])

@@ -13,7 +13,12 @@ from typing import Final
 
 from triage.mail import phrases, report, scan, tree
 from triage.mail.charset import field_text
-from triage.mail.hosts import is_agent_connect_host, is_below, is_salesforce_host
+from triage.mail.hosts import (
+    is_agent_connect_host,
+    is_below,
+    is_salesforce_host,
+    may_name_ours,
+)
 from triage.mail.limits import DEFAULT, LimitExceeded, Limits
 from triage.mail.message import OWN_PREFIX, Mail
 
@@ -31,6 +36,12 @@ _ANSWERING: Final = (
     "x-loop",
     "x-vacation",
 )
+_TELLING: Final = _LIST_FIELDS.union(
+    ("x-triage-id", "auto-submitted", "return-path", "x-auto-response-suppress"),
+    ("list-id", "precedence"),
+    _ANSWERING,
+)
+"""Fields that may say that a mail is automatic, or of a list."""
 _MOSTLY: Final = 8_192
 """Octets that hold most header blocks."""
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}\.){1,9}[a-z]{2,63}", re.IGNORECASE)
@@ -126,6 +137,8 @@ def _points_to_us(headers: Headers) -> bool:
 
 
 def _has_our_host(value: str) -> bool:
+    if not may_name_ours(value) and not any(domain in value.lower() for domain in _OF_SALESFORCE):
+        return False
     for match in _HOST.finditer(value):
         host = match.group().lower()
         if is_salesforce_host(host) or is_agent_connect_host(host):
@@ -151,7 +164,8 @@ def _word(value: str) -> str:
 def _by_headers(headers: Headers, list_ids: Collection[str]) -> str | None:
     fields: dict[str, list[str]] = {}
     for name, value in headers:
-        fields.setdefault(name, []).append(value)
+        if name in _TELLING:
+            fields.setdefault(name, []).append(value)
     if "x-triage-id" in fields:
         return "our own mail (X-Triage-Id)"
     for value in fields.get("auto-submitted", ()):

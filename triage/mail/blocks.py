@@ -133,10 +133,11 @@ def groupwise(lines: tuple[str, ...], at: int) -> int | None:
     return None if end is None else at + end
 
 
-def attribution(lines: tuple[str, ...], at: int) -> int | None:
+def attribution(lines: tuple[str, ...], at: int, *, in_answer: bool = False) -> int | None:
     """Behind the lines that say who wrote what is quoted below, or None.
 
-    `On 1 Apr 2026 at 15:08, Priya <priya@…> wrote:`, over at most three lines.
+    `On 1 Apr 2026 at 15:08, Priya <priya@…> wrote:`, over at most three lines; in an answer also
+    `On Tuesday, Priya wrote:`.
     """
     if not any(line.rstrip()[-1:] in COLONS for line in lines[at : at + 3]):
         return None
@@ -150,15 +151,16 @@ def attribution(lines: tuple[str, ...], at: int) -> int | None:
             return None
         joined = f"{joined} {folded}".strip()
         if folded[-1] == ":":
-            return number + 1 if _says_who_wrote(joined) else None
+            return number + 1 if _says_who_wrote(joined, in_answer=in_answer) else None
         if not (first.startswith(phrases.ATTRIBUTION_STARTS) or ("@" in folded and "<" in folded)):
             return None
     return None
 
 
-def _says_who_wrote(line: str) -> bool:
+def _says_who_wrote(line: str, *, in_answer: bool) -> bool:
     if not _TIME.search(line):
-        return False
+        starts = in_answer and line.startswith(phrases.ATTRIBUTION_STARTS)
+        return starts and line.rstrip(" :").endswith(phrases.WROTE)
     if line.rstrip(" :").endswith(">") and _ADDRESS.search(line):
         return True  # `2026年4月1日(水) 15:08 Priya <priya@…>:`, in any language
     named = line.startswith(phrases.ATTRIBUTION_STARTS) or _ADDRESS.search(line) is not None

@@ -50,6 +50,9 @@ _MARKS: Final = re.compile(rf"[^\w\s\x00-\u02ff]{{{DEFAULT.marks + 1},}}")
 _KANA_MARKS: Final = re.compile(r"(?<=[^\w\s\x00-\u02ff])[\uff9e\uff9f]+")
 """But for two of half-width Kana, here where no Kana can stand before them."""
 _AS_MARKS: Final = {0xFF9E: 0x3099, 0xFF9F: 0x309A}
+_BEYOND: Final = bytes(octet >= 0x80 for octet in range(256))
+_RUN: Final = b"\1" * 2 * (DEFAULT.marks + 1)
+"""What so many marks are in UTF-8 at least, each octet beyond ASCII put as 1."""
 _FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -132,8 +135,11 @@ def calm(text: str) -> str:
     """Without the combining marks beyond `Limits.marks` in a row, which take long to sort."""
     if text.isascii():
         return text
-    text = _KANA_MARKS.sub(lambda marks: marks.group().translate(_AS_MARKS), text)
-    return _MARKS.sub(_first_marks, text)
+    if "\uff9e" in text or "\uff9f" in text:
+        text = _KANA_MARKS.sub(lambda marks: marks.group().translate(_AS_MARKS), text)
+    # The pattern is slow, and in most languages so few characters beyond ASCII stand in a row.
+    octets = text.encode("utf-8", "surrogatepass")
+    return _MARKS.sub(_first_marks, text) if _RUN in octets.translate(_BEYOND) else text
 
 
 def _first_marks(match: re.Match[str]) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from triage.mail.apex import Head, heads
-from triage.mail.identifiers import is_below, is_org_host, is_sandbox_host, same_org, to18
+from triage.mail.hosts import is_below, is_org_host, is_sandbox_host
+from triage.mail.identifiers import same_org, to18
 from triage.mail.message import Facts, Kind, Notification, Route
 from triage.tenant import Tenant, Tenants, my_domain
 

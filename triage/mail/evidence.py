@@ -209,6 +209,8 @@ def exception_lines(text: str) -> Iterator[int]:
 def status_lines(text: str, known: Known) -> Iterator[int]:
     """Numbers of the lines with a job's status: `First error: …`, as Setup > Apex Jobs shows."""
     for number, line in enumerate(text.split("\n")):
+        if line.isascii() and "error:" not in line.lower():
+            continue
         bare = fold(_BULLET.sub("", line[:_LONGEST])).lstrip("\"'\u201c\u201e")
         before, mark, after = bare.partition("first error:")
         # A label may stand before it, a sentence may not.

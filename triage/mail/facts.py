@@ -22,15 +22,13 @@ from triage.mail.apex import (
     unique,
     unit_line,
 )
-from triage.mail.identifiers import (
+from triage.mail.hosts import (
     agent_connect_sub_domain,
     bare_hosts,
-    context_id,
-    context_ids,
     is_org_host,
     is_sandbox_host,
-    record_ids,
 )
+from triage.mail.identifiers import context_id, context_ids, record_ids
 from triage.mail.message import Cause, Facts, Link
 
 _BY: Final = re.compile(

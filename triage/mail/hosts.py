@@ -125,13 +125,18 @@ def agent_connect_sub_domain(host: str) -> str | None:
     return None
 
 
+def may_name_ours(text: str) -> bool:
+    """Whether a domain of Salesforce or Agent Connect may stand in a text; cheap."""
+    lowered = text.lower()
+    return any(domain in lowered for domain in (*_SALESFORCE, *_AGENT_CONNECT))
+
+
 def bare_hosts(text: str, limit: int = 500) -> tuple[tuple[str, int], ...]:
     """Host names of Salesforce and Agent Connect in `text`, lower case, with their offsets.
 
     Domains of mail addresses are left out. Linear; at most `limit` answers.
     """
-    lowered = text.lower()
-    if not any(domain in lowered for domain in (*_SALESFORCE, *_AGENT_CONNECT)):
+    if not may_name_ours(text):
         return ()
     found: list[tuple[str, int]] = []
     for match in _BARE.finditer(text):

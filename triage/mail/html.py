@@ -45,8 +45,12 @@ class Body:
 
 
 _UNSEEN: Final = frozenset(
-    ("head", "script", "style", "title", "template", "object", "iframe", "svg", "map", "datalist")
+    (
+        *("head", "script", "style", "title", "template", "object", "iframe", "svg", "map"),
+        *("datalist", "del", "s", "strike"),
+    )
 )
+"""Not shown, or struck out: who strikes a line out reports it no more."""
 _LINE: Final = frozenset(
     (
         *("address", "article", "aside", "body", "caption", "center", "dd", "details", "div"),
@@ -87,12 +91,15 @@ _OPTIONS: Final = 2_000
 _LONG_TAG: Final = 1_000
 
 
-def html_to_text(html: str, limits: Limits = DEFAULT, budget: Budget | None = None) -> Body:
+def html_to_text(
+    html: str, limits: Limits = DEFAULT, budget: Budget | None = None, *, in_answer: bool = False
+) -> Body:
     """The visible text of an HTML part; linear in its length.
 
     Block elements and `<br>` end lines, paragraphs stand apart, table cells are divided by
-    tabs. It is read as far as the budget of the whole mail goes. Raises LimitExceeded("html")
-    for HTML whose nesting or attributes would keep the HTML parser busy.
+    tabs. In an answer every blockquote quotes. It is read as far as the budget of the whole mail
+    goes. Raises LimitExceeded("html") for HTML whose nesting or attributes would keep the HTML
+    parser busy.
     """
     budget = budget or Budget(limits)
     html = _DATA_URL.sub("data:", html)
@@ -101,15 +108,15 @@ def html_to_text(html: str, limits: Limits = DEFAULT, budget: Budget | None = No
     parser = LexborHTMLParser(html)
     sheets = parser.css("style") if "<style" in html.lower() else ()
     sheet = Sheet(node.text() for node in sheets if _is_for_screens(node))
-    return _body(parser.root, sheet, budget)
+    return _body(parser.root, sheet, budget, in_answer=in_answer)
 
 
 def _is_for_screens(sheet: LexborNode) -> bool:
     return (sheet.attributes.get("media") or "all").strip().lower() in {"all", "screen"}
 
 
-def _body(root: LexborNode | None, sheet: Sheet, budget: Budget) -> Body:
-    reader = _Reader()
+def _body(root: LexborNode | None, sheet: Sheet, budget: Budget, *, in_answer: bool) -> Body:
+    reader = _Reader(in_answer=in_answer)
     waiting: list[tuple[LexborNode, Ink | None]] = [(root, PLAIN)] if root is not None else []
     nodes, most = 0, budget.left("html_nodes")
     while waiting:
@@ -209,7 +216,8 @@ def _is_separator(attributes: Mapping[str, str | None]) -> bool:
 class _Reader:
     """Collects lines while elements are entered and left."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_answer: bool) -> None:
+        self._in_answer = in_answer
         self._lines: list[str] = []
         self._line: list[str] = []
         self._links: list[tuple[int, str]] = []
@@ -231,7 +239,7 @@ class _Reader:
             return False
         if name in _PARAGRAPH:
             self._end_block(apart=not _is_tight(attributes))
-            self._quoted += name == "blockquote" and _is_quotation(attributes)
+            self._quoted += name == "blockquote" and self._quotes(attributes)
             self._preformatted += name == "pre"
         elif name in _LINE:
             self._end_block()
@@ -240,6 +248,9 @@ class _Reader:
         else:
             self._inline(name)
         return True
+
+    def _quotes(self, attributes: Mapping[str, str | None]) -> bool:
+        return self._in_answer or _is_quotation(attributes)
 
     def _inline(self, name: str) -> None:
         if name == "br":
@@ -258,7 +269,7 @@ class _Reader:
             self._end_block()
             self._is_below_record = name in _HEADINGS and self._record_line == len(self._lines) - 1
             self._end_block(apart=not _is_tight(attributes))
-            self._quoted -= name == "blockquote" and _is_quotation(attributes)
+            self._quoted -= name == "blockquote" and self._quotes(attributes)
             self._preformatted -= name == "pre"
         elif name in _LINE:
             self._end_block()

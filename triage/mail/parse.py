@@ -1,4 +1,4 @@
-"""Octets to `Mail`. `mail-parser` reads the header blocks; it is used in this place only.
+"""Octets to `Mail`.
 
 Bodies are walked in the message tree of the standard library that mail-parser stands on, as
 mail-parser 4.8 lists texts of enclosed mails among those of the mail, leaves ISO-2022-JP in 7bit
@@ -7,27 +7,22 @@ undecoded, and encodes every attachment anew.
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from email.errors import HeaderParseError
 from email.message import Message
 from typing import Final
 
-import mailparser
 from mailparser.exceptions import MailParserError
 
 from triage.mail import report, scan, tree
-from triage.mail.charset import field_text, readable, text_of
+from triage.mail.charset import field_text, text_of
+from triage.mail.head import fields, read_head
 from triage.mail.hrefs import are_shown, leading_to_us
 from triage.mail.html import Body, html_to_text
 from triage.mail.limits import DEFAULT, Budget, LimitExceeded, Limits, Unreadable
 from triage.mail.message import Address, Attachment, DeliveryReport, Forward, Link, Mail
-from triage.mail.text import Split, split
-
-# mail-parser logs header fields that it cannot decode: strangers' words, as long as they please.
-logging.getLogger("mailparser").setLevel(logging.CRITICAL)
+from triage.mail.text import Split, is_answer, split
 
 _FAULTS: Final = (
     MailParserError,
@@ -48,11 +43,7 @@ _REPORT_PARTS: Final = frozenset(
         "text/rfc822-headers",
     )
 )
-_STRUCTURED: Final = frozenset(("from", "date", "message-id"))
-_FROM_FIELDS: Final = 10
-_FROM_LENGTH: Final = 2_000
-_NO_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\([^()]*\)|<[^<>]*>|\[[^\[\]]*\]')
-"""What may hold any character in an address field."""
+_PLAIN_TYPE: Final = re.compile(r'text/\w+;\s*+charset=(?:([\w-]+)|"([\w-]+)")', re.ASCII)
 _STUB: Final = 300
 """Characters of a plain text that may only say that the mail is in HTML."""
 _CUT: Final = ("...", "\u2026")
@@ -74,11 +65,6 @@ def parse(octets: bytes, limits: Limits = DEFAULT, *, truncated: bool = False) -
         raise Unreadable("limit_parser", f"{type(error).__name__}: {error}"[:200]) from error
 
 
-def fields(message: Message) -> tuple[tuple[str, str], ...]:
-    """(name in lower case, decoded value) of every header field, top first."""
-    return tuple((name.lower(), field_text(value)) for name, value in message.raw_items())
-
-
 @dataclass(frozen=True, slots=True)
 class _Html:
     """The HTML form of a text of which the plain form is read."""
@@ -92,6 +78,7 @@ class _Html:
 class _Found:
     """What walking the parts of one mail gathers."""
 
+    is_answer: bool
     texts: list[Body] = field(default_factory=list)
     """What a reader is shown, one of each alternative."""
     rich: list[Body | _Html] = field(default_factory=list)
@@ -127,25 +114,24 @@ class _Reading:
 
     def _mail(self, message: Message, depth: int, *, truncated: bool = False) -> Mail:
         headers = fields(message)
-        raw = _raw(message)
-        head = _read((name, values[0]) for name, values in raw.items())
+        head = read_head(message)
         subject = next((value for name, value in headers if name == "subject"), "")
-        found = _Found()
+        threaded = any(name in {"in-reply-to", "references"} for name, _ in headers)
+        found = _Found(is_answer(subject, threaded=threaded))
         self._part(message, found, depth, is_root=True)
         has_report = any(kind.endswith("delivery-status") for kind in found.content_types)
         reports = report.delivery_reports(message) if has_report else ()
         if reports or found.content_types[0] == "multipart/report":
             found.attached.clear()  # the returned mail, which nobody passed on
         text = _together(found.texts)
-        threaded = any(name in {"in-reply-to", "references"} for name, _ in headers)
         parts = split(text, subject, threaded=threaded)
         if self._adds_links(found.rich, text, parts):
-            parts = _with_links(parts, split(self._rich(found.rich), subject, threaded=threaded))
+            parts = _with_links(parts, split(self._rich(found), subject, threaded=threaded))
         mail = Mail(
             headers=headers,
             subject=subject,
-            from_=_mailboxes(raw.get("from", [])[:_FROM_FIELDS], head),
-            message_id=field_text(head.message_id).strip().strip("<>"),
+            from_=head.from_,
+            message_id=head.message_id,
             date=head.date,
             newest=parts.newest,
             forwards=parts.forwards,
@@ -157,7 +143,8 @@ class _Reading:
             truncated=truncated,
             limits_met=tuple(sorted(self._budget.met)),
         )
-        return mail if reports else replace(mail, reports=_free_form(mail, text.text))
+        bounced = () if reports else _free_form(mail, text.text)
+        return replace(mail, reports=bounced) if bounced else mail
 
     # Parts ----------------------------------------------------------------------------------
 
@@ -173,7 +160,7 @@ class _Reading:
             for inner in inner_parts:
                 self._part(inner, found, depth + 1)
         elif (kind in _TEXTS or _is_unbounded(part)) and (is_root or not _is_attachment(part)):
-            self._text(part, found)
+            self._text(part, kind, found)
         elif kind not in _REPORT_PARTS and not self._is_eml(part, found, depth):
             found.attachments.append(Attachment(_filename(part), kind))
 
@@ -183,10 +170,11 @@ class _Reading:
         plain: _Found | None = None
         for inner in parts:
             says_all = plain is not None and not _is_stub(plain, None)
-            choice = _Found(links_only=found.links_only or says_all)
+            choice = _Found(found.is_answer, links_only=found.links_only or says_all)
             self._part(inner, choice, depth + 1)
-            choices.append((inner.get_content_type(), choice))
-            if plain is None and choices[-1][0] == "text/plain" and choice.is_written:
+            kind = choice.content_types[0]
+            choices.append((kind, choice))
+            if plain is None and kind == "text/plain" and choice.is_written:
                 plain = choice
             found.attached += choice.attached
             found.attachments += choice.attachments
@@ -198,30 +186,30 @@ class _Reading:
             found.texts += shown.texts
             found.rich += (rich or shown).rich
 
-    def _text(self, part: Message, found: _Found) -> None:
+    def _text(self, part: Message, kind: str, found: _Found) -> None:
         """Read a text as far as the budget goes."""
         octets = scan.part_octets(part)
         # In every charset that mail is written in, this is room for so many characters.
         most = 2 * self._limits.text
-        text = text_of(octets, _guarded(part.get_content_charset), most=most)
+        text = text_of(octets, _charset(part), most=most)
         if len(text) > self._limits.text or len(octets) > most:
             self._budget.met.add("text")
             text = text[: self._limits.text]
         text = self._budget.part_of("texts", text)
         start = text[:200].lstrip().lower()
-        if part.get_content_type() == "text/html" or start.startswith(("<html", "<!doctype html")):
+        if kind == "text/html" or start.startswith(("<html", "<!doctype html")):
             if found.links_only:
                 found.rich.append(_Html(text, leading_to_us(text)))
                 return
-            body = self._html(text)
+            body = self._html(text, found)
         else:
             lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
             body = Body(self._budget.part_of("text_lines", tuple(lines)))
         found.texts.append(body)
         found.rich.append(body)
 
-    def _html(self, html: str) -> Body:
-        body = html_to_text(html, self._limits, self._budget)
+    def _html(self, html: str, found: _Found) -> Body:
+        body = html_to_text(html, self._limits, self._budget, in_answer=found.is_answer)
         return Body(self._budget.part_of("text_lines", body.lines), body.links)
 
     def _adds_links(self, rich: Sequence[Body | _Html], plain: Body, parts: Split) -> bool:
@@ -231,8 +219,9 @@ class _Reading:
         found = [link for body in rich if isinstance(body, _Html) for link in body.links or ()]
         return not are_shown(found, plain.text[: self._limits.notification_text], parts)
 
-    def _rich(self, rich: Sequence[Body | _Html]) -> Body:
-        return _together([b if isinstance(b, Body) else self._html(b.html) for b in rich])
+    def _rich(self, found: _Found) -> Body:
+        bodies = [b if isinstance(b, Body) else self._html(b.html, found) for b in found.rich]
+        return _together(bodies)
 
     # Mails in the mail ----------------------------------------------------------------------
 
@@ -271,58 +260,6 @@ class _Reading:
         return True
 
 
-# Header blocks ------------------------------------------------------------------------------
-
-
-def _read(raw: Iterable[tuple[str, str]]) -> mailparser.MailParser:
-    """These fields as mail-parser reads them, which would else read all of them."""
-    fields = tuple(raw)
-    try:
-        return mailparser.MailParser(_message_of(fields))
-    except HeaderParseError:  # of an encoded word in bad base64, which mail-parser 4.8 lets pass
-        plain = ((name, value.replace("=?", "= ?")) for name, value in fields)
-        return mailparser.MailParser(_message_of(plain))
-
-
-def _message_of(raw: Iterable[tuple[str, str]]) -> Message:
-    message = Message()
-    for name, value in raw:
-        message.set_raw(name, value)
-    return message
-
-
-def _raw(message: Message) -> dict[str, list[str]]:
-    """The values of the fields that mail-parser reads, by name in lower case."""
-    found: dict[str, list[str]] = {}
-    for key, value in message.raw_items():
-        if (name := key.lower()) in _STRUCTURED:
-            found.setdefault(name, []).append(readable(str(value)))
-    return found
-
-
-def _mailboxes(raw: Sequence[str], head: mailparser.MailParser) -> tuple[Address, ...]:
-    """The mailboxes of all From fields. What is no address keeps its words as display name.
-
-    A group stands, as no address, behind the mailboxes in it. Encoded words are decoded after
-    the address is found, so that a display name cannot pretend to be one.
-    """
-    heads = (head, *(_read([("from", value)]) for value in raw[1:]))
-    found = [
-        Address(field_text(spec).lower(), field_text(display))
-        for one in heads
-        for display, spec in (one.from_ or ())
-    ]
-    # RFC 6854 allows groups here, for what has no author; what they name sent nothing.
-    groups = [Address("", field_text(value)) for value in raw if found and _is_group(value)]
-    found = [*found, *groups] or [Address("", field_text(v)) for v in raw if v.strip()]
-    return tuple(found)
-
-
-def _is_group(value: str) -> bool:
-    """Whether mailboxes stand in a group, `Northwind: priya@northwind.example;` (RFC 5322, 3.4)."""
-    return ":" in _NO_STRUCTURE.sub("", value[:_FROM_LENGTH])
-
-
 def _free_form(mail: Mail, text: str) -> tuple[DeliveryReport, ...]:
     sender = mail.from_[0] if mail.from_ else Address("")
     null_path = (mail.first("return-path") or "").replace(" ", "") == "<>"
@@ -340,6 +277,15 @@ def _guarded(read: Callable[[], str | None]) -> str:
         return read() or ""
     except (ValueError, LookupError, TypeError, AttributeError):
         return ""
+
+
+def _charset(part: Message) -> str:
+    """The charset that a part declares, in lower case; "" for none."""
+    value = part.get("content-type", "")
+    # As most are; to parse parameters costs ten times as much.
+    if isinstance(value, str) and (match := _PLAIN_TYPE.fullmatch(value)):
+        return (match[1] or match[2]).lower()
+    return _guarded(part.get_content_charset)
 
 
 def _filename(part: Message) -> str:

@@ -25,7 +25,6 @@ _PARAMETER: Final = re.compile(rb";|\*[0-9]")
 _PADDED: Final = re.compile(r"=[ \t]++(?=\n)")
 _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=\s]")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/=]{40}")
-_QUOTED: Final = "quoted-printable"
 _BASE64_START: Final = 400
 _FIELDS_A_PART: Final = 10
 """Content fields, with what only looks like one in a text."""
@@ -37,6 +36,8 @@ def unix_lines(octets: bytes) -> bytes:
     A bare CR ends a line as well, as it does for the parser.
     """
     octets = octets.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    if b"\r" not in octets:
+        return octets
     return octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
@@ -152,37 +153,39 @@ def part_octets(part: Message) -> bytes:
     What says that it is in base64 and is plainly not, is taken as it stands.
     """
     try:
-        _name_encoding(part)
-        if _is_not_base64(part):
+        encoding = _named_encoding(part)
+        if encoding == "base64" and _is_not_base64(part):
             del part["content-transfer-encoding"]
-        _without_padding(part)
+        if encoding == "quoted-printable":
+            _remove_padding(part)
         payload = part.get_payload(decode=True)
     except (ValueError, LookupError, TypeError, AssertionError):
         return b""
     return payload if isinstance(payload, bytes) else b""
 
 
-def _name_encoding(part: Message) -> None:
-    """Name the transfer encoding alone: the parser knows none that a blank or comment follows."""
+def _named_encoding(part: Message) -> str:
+    """The transfer encoding in lower case, "" for none.
+
+    It then stands alone in its field: the parser knows none that a blank or comment follows.
+    """
     raw = str(part.get("content-transfer-encoding", ""))
     if not raw.isalnum() and (named := _COMMENT.sub("", raw).partition(";")[0].strip()) != raw:
         part.replace_header("content-transfer-encoding", named)
+        raw = named
+    return raw.lower()
 
 
-def _without_padding(part: Message) -> None:
+def _remove_padding(part: Message) -> None:
     """Remove the blanks that a mail server put behind soft line breaks (RFC 2045, 6.7, rule 3)."""
-    text = part.get_payload() if _encoding(part) == _QUOTED else None
+    text = part.get_payload()
     # Octets beyond ASCII, which have no place here, would not come back as they were.
     if isinstance(text, str) and text.isascii() and ("= " in text or "=\t" in text):
         part.set_payload(_PADDED.sub("=", text))
 
 
-def _encoding(part: Message) -> str:
-    return str(part.get("content-transfer-encoding", "")).strip().lower()
-
-
 def _is_not_base64(part: Message) -> bool:
-    if _encoding(part) != "base64" or part.is_multipart():
+    if part.is_multipart():
         return False
     start = str(part.get_payload())[:_BASE64_START].lstrip()
     # A character may be broken, and what a list adds below may be plain.
@@ -192,16 +195,14 @@ def _is_not_base64(part: Message) -> bool:
 
 def _check_part(part: Message, limits: Limits, budget: Budget) -> None:
     """Raises as `tree` does, for the header block of one part."""
-    size, content = 0, []
-    for name, value in part.raw_items():
-        size += len(name) + len(value) + 3
-        if name.lower().startswith("content-"):
-            content.append(str(value).encode("ascii", "replace"))
+    fields = list(part.raw_items())
+    size = sum([len(name) + len(value) + 3 for name, value in fields])
     if size > limits.header_octets:
         raise LimitExceeded("header_octets", f"{size} octets")
     if len(part) > limits.header_fields:
         raise LimitExceeded("header_fields", f"{len(part)} fields")
-    joined = b"".join(content)
+    content = [str(v) for n, v in fields if n[:1] in "Cc" and n.lower().startswith("content-")]
+    joined = "".join(content).encode("ascii", "replace")
     if (count := sum(1 for _ in _PARAMETER.finditer(joined))) > limits.parameters:
         raise LimitExceeded("parameters", f"{count} parameters")
     if b"*" in joined:

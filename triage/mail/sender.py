@@ -29,6 +29,10 @@ _MAIL_PROGRAMS: Final = (
     "x-google-smtp-source",
     "x-gm-message-state",
 )
+_PEOPLES_MAILERS: Final = re.compile(
+    r"apple mail|ip(?:hone|ad) mail|microsoft outlook|(?:mozilla )?thunderbird|yahoomail"
+)
+"""How X-Mailer begins where a person writes; machines have that field as well."""
 
 
 def proof(mail: Mail) -> str:
@@ -106,6 +110,7 @@ def claims_machine(mail: Mail, text: str) -> bool:
     if _is_named_machine(mail):
         return True
     by_person = any(mail.first(name) is not None for name in _MAIL_PROGRAMS)
+    by_person |= _PEOPLES_MAILERS.match((mail.first("x-mailer") or "").lower()) is not None
     return not by_person and not evidence.is_conversation(text)
 
 

@@ -20,6 +20,8 @@ _QUOTE: Final = re.compile(r" {0,3}> ?")
 _DASHES: Final = "-_*=\u2014\u2013 \t>"
 _MARKING: Final = frozenset(">-_*=\u2014\u2013")
 _SIGNATURE_LINES: Final = 8
+_NOTICES: Final = frozenset(notice[:2] for notice in phrases.NOTICES)
+"""Letters that begin a legal notice; few lines begin so."""
 _LEVELS: Final = 5
 """Of quotations that are opened in search of a forward."""
 
@@ -56,6 +58,11 @@ def split(body: Body, subject: str, *, threaded: bool = False) -> Split:
     return _Splitter(body, subject, _LEVELS, threaded=threaded).run()
 
 
+def is_answer(subject: str, *, threaded: bool) -> bool:
+    """Whether a mail answers another one; forwards name an earlier one as well."""
+    return phrases.is_reply(subject) or (threaded and not phrases.is_forward(subject))
+
+
 class _Splitter:
     """One pass over the lines of a text."""
 
@@ -66,8 +73,7 @@ class _Splitter:
         self._levels = levels
         self._newest = _Part(subject)
         self._part = self._newest
-        is_forward = phrases.is_forward(subject)
-        self._is_answer = phrases.is_reply(subject) or (threaded and not is_forward)
+        self._is_answer = is_answer(subject, threaded=threaded)
         self._forwards: list[_Part | Forward] = []
         self._history: list[int] = []
         self._signature: list[int] = []
@@ -106,7 +112,7 @@ class _Splitter:
             return self._marked(mark, at)
         if self._is_block(at):
             return self._original(at, at)
-        if (end := blocks.attribution(self._lines, at)) is not None:
+        if (end := blocks.attribution(self._lines, at, in_answer=self._is_answer)) is not None:
             return self._attributed(at, end)
         return self._written(at)
 
@@ -224,7 +230,9 @@ class _Splitter:
                 text for text in self._lines[at + 1 : at + 3 * _SIGNATURE_LINES] if text.strip()
             ]
             return len(below) <= _SIGNATURE_LINES and at > 0
-        return line[:1].isalpha() and phrases.fold(line[:80]).startswith(phrases.NOTICES)
+        if not line[:1].isalpha() or (line[:2].isascii() and line[:2].lower() not in _NOTICES):
+            return False
+        return phrases.fold(line[:80]).startswith(phrases.NOTICES)
 
     def _text(self, numbers: list[int]) -> str:
         return "\n".join(self._lines[n].rstrip() for n in numbers).strip("\n")
@@ -236,13 +244,16 @@ def _of_lines(numbers: list[int], links: dict[int, list[str]]) -> tuple[str, ...
 
 def _may_mark(lines: tuple[str, ...]) -> list[bool]:
     """Of each line, whether it may begin anything but words; the costly questions follow then."""
-    ends = [*(line.rstrip()[-1:] in blocks.COLONS for line in lines), False, False]
-    return [
-        any(ends[at : at + 3])
-        or line.lstrip()[:1] in _MARKING
-        or any(colon in line[: blocks.LABEL] for colon in blocks.COLONS)
-        for at, line in enumerate(lines)
-    ]
+    may = [line.lstrip()[:1] in _MARKING for line in lines]
+    for at, line in enumerate(lines):
+        if ":" not in line and "\uff1a" not in line:
+            continue
+        if line.rstrip()[-1] in blocks.COLONS:
+            # An attribution, over three lines at most, ends here.
+            may[max(at - 2, 0) : at + 1] = [True] * min(at + 1, 3)
+        elif any(colon in line[: blocks.LABEL] for colon in blocks.COLONS):
+            may[at] = True
+    return may
 
 
 def _mark(line: str) -> str:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from email.message import Message
 from email.policy import compat32
+from functools import lru_cache
 from typing import Final
 
 _FIELD: Final = re.compile(r"([!-9;-~]+):[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|$)")
@@ -19,15 +20,16 @@ _SPACED: Final = re.compile(rb"^([!-9;-~]++)[ \t]++:", re.MULTILINE)
 _DEPTH: Final = 5
 """Of multiparts in each other; deeper ones are rare."""
 
-Fields = list[tuple[str, str]]
+Fields = tuple[tuple[str, str], ...]
 
 
+@lru_cache(maxsize=1)  # the same block is looked at before its mail is read
 def fields(block: str) -> Fields | None:
     """Name and raw value of every header field of a block with LF line ends.
 
     The same as the `raw_items` of a parsed message; None where only the parser can tell.
     """
-    found: Fields = []
+    found: list[tuple[str, str]] = []
     end = 0
     while end < len(block):
         match = _FIELD.match(block, end)  # to search for the next one would be quadratic
@@ -38,13 +40,13 @@ def fields(block: str) -> Fields | None:
         if value[:1] == "\n":  # what becomes of an empty first line has changed between versions
             name, value = compat32.header_source_parse(match.group().splitlines(keepends=True))
         found.append((name, value))
-    return found
+    return tuple(found)
 
 
 def header_fields(block: bytes) -> Fields:
     """As `fields`, of any octets."""
-    found = fields(block.decode("ascii", "surrogateescape"))
-    return list(_parsed(block).raw_items()) if found is None else found
+    found = fields(block.decode("ascii", "surrogateescape").removesuffix("\n"))
+    return tuple(_parsed(block).raw_items()) if found is None else found
 
 
 def message(octets: bytes) -> Message:

@@ -6,13 +6,12 @@ of ours and out-of-office answers hold none, whatever their words are.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Final
 
-from triage.mail import automatic, evidence, facts, identifiers, phrases, sender
+from triage.mail import automatic, evidence, facts, identifiers, phrases, screenshot, sender
 from triage.mail.evidence import Known
 from triage.mail.hosts import is_agent_connect_host, is_salesforce_host
 from triage.mail.limits import DEFAULT, Budget, Limits
@@ -20,16 +19,6 @@ from triage.mail.message import Address, Forward, Kind, Link, Mail, Notification
 
 _ONCE: Final = 200
 """Characters that asking the catalog costs each time, however short the text."""
-_SCREENSHOT_TEXT: Final = 400
-"""Characters beside a picture that leave it to the picture to say what happened."""
-_PICTURE: Final = re.compile(
-    r"screen ?shot|screen ?capture|attached|attachment|see below|picture|image\b|anbei|bild\b"
-    r"|anhang|siehe unten|capture|pièce jointe|ci-joint|captura|adjunt|スクリーンショット|添付"
-)
-_PROBLEM: Final = re.compile(
-    r"\b(?:error|errors|exception|failed|failure|fehler|fehlermeldung|erreur|message)\b|エラー"
-)
-_PLATFORM_WORDS: Final = ("apex", "salesforce", "developer script exception")
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,16 +300,9 @@ class _Search:
 
     def _screenshot(self, mail: Mail) -> Notification | None:
         """A picture of an error with hardly any text: a person must look at it."""
-        pictures = [a for a in mail.attachments if a.content_type.startswith("image/")]
+        if not screenshot.is_one(mail):
+            return None
         text = mail.newest.strip()
-        words = phrases.fold(f"{mail.subject} {text[:_SCREENSHOT_TEXT]}")
-        if not pictures or len(pictures) < len(mail.attachments) or len(text) > _SCREENSHOT_TEXT:
-            return None
-        about_us = evidence.has_brand(words) or any(word in words for word in _PLATFORM_WORDS)
-        if not (about_us and _PROBLEM.search(words)) or sender.is_reply(mail):
-            return None
-        if text and evidence.is_conversation(text) and not _PICTURE.search(words):
-            return None
         return self._notification(
             Kind.OTHER,
             Route.PASTED,

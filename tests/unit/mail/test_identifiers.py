@@ -10,17 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.mail.hosts import bare_hosts
-from triage.mail.identifiers import (
+from triage.mail.hosts import (
     agent_connect_sub_domain,
+    bare_hosts,
+    is_agent_connect_host,
+    is_org_host,
+    is_salesforce_host,
+    is_sandbox_host,
+)
+from triage.mail.identifiers import (
     context_id,
     context_ids,
     envelope_org,
-    is_agent_connect_host,
-    is_org_host,
     is_record,
-    is_salesforce_host,
-    is_sandbox_host,
     links,
     normalise,
     record_ids,

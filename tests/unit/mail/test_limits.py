@@ -184,6 +184,12 @@ def test_combining_marks_that_would_be_sorted_are_cut(marks: str) -> None:
     assert mail.newest[-1] == "b"
 
 
+def test_the_first_mark_too_many_is_cut_wherever_it_stands() -> None:
+    most = "\u0301" * DEFAULT.marks
+    body = f"\r\n\r\nHallo {most}\u0301 Welt\r\n{most} \u2013 ende".encode()
+    assert parse(b"From: a@b.example" + body).newest == f"Hallo {most} Welt\n{most} \u2013 ende"
+
+
 def test_long_rows_of_signs_are_no_marks() -> None:
     row = "\u2014" * 80 + "\u2728" * 80 + "\u0915\u094d" * 80
     assert parse(HEAD + b"\r\n" + row.encode()).newest == row

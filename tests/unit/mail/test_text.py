@@ -260,6 +260,23 @@ def test_a_sentence_that_ends_in_a_colon_is_no_attribution(line: str) -> None:
     assert of(f"{line}\n{ERROR}", "x").newest.endswith(ERROR)
 
 
+def test_an_answer_attributes_without_a_time_as_well() -> None:
+    line = "On Tuesday, Integration Support wrote:"
+    assert of(f"Great.\n\n{line}\n{ERROR}", "Re: s").newest == "Great."
+    assert of(f"{line}\n{ERROR}", "s").newest.endswith(ERROR)
+
+
+def test_every_blockquote_of_an_answer_quotes() -> None:
+    html = f"<p>Great.</p><blockquote>{ERROR}</blockquote>"
+    assert f"> {ERROR}" in html_to_text(html, in_answer=True).text
+    assert f"> {ERROR}" not in html_to_text(html).text
+
+
+@pytest.mark.parametrize("name", ["del", "s", "strike"])
+def test_what_is_struck_out_is_not_said(name: str) -> None:
+    assert seen(f"<p>a</p><{name}><p>{ERROR}</p></{name}><p>b</p>") == "a\n\nb"
+
+
 def test_words_that_look_like_labels_are_no_header_block() -> None:
     text = "From: the first job\nTo: the last one\nthere were errors."
     assert of(text, "Re: x").newest == text
