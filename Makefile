@@ -1,9 +1,10 @@
 # Everything sets itself up: `make demo` and `make test` work in a fresh clone.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 3
 export TRIAGE_TEST_NO_SKIP ?=
 
-.PHONY: demo test lint servers wheel clean
+.PHONY: demo test lint check servers wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,15 +20,19 @@ help:
 demo: .venv
 	$(BIN)/triage demo
 
-test: .venv servers lint
-	$(BIN)/triage check --mutate --config fixtures/triage.toml
-	$(BIN)/python -m pytest
+# The servers are installed meanwhile; the tests wait more than they work.
+test: .venv
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync servers lint check
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: .venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: .venv
+	$(BIN)/triage check --mutate --config fixtures/triage.toml
 
 # Real servers for the tests. Only root installs anything, and nothing is left running.
 servers:

@@ -12,7 +12,7 @@ settings.load_profile("untimed")
 _MARK = " is not installed: apt-get install "
 """Stands in every reason that `tests.servers.need` gives."""
 _INSTALL = "sudo apt-get install --no-install-recommends"
-_PACKAGES = ("dovecot-imapd", "postfix", "postgresql")
+_PACKAGES = ("dovecot-imapd", "postfix", "postgresql", "request-tracker5 rt5-db-sqlite")
 
 _skipped: dict[str, int] = {}
 """Tests by the reason for which they were skipped."""

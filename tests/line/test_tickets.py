@@ -18,6 +18,7 @@ from tests.servers.hook import SECRET, Hook
 from tests.servers.vendors import Jira
 from triage.ports import Sender
 from triage.rows import OutboxRow, OutboxState, Way
+from triage.service.closing import close_quiet
 from triage.service.dispatch import Dispatcher
 from triage.service.health import health
 from triage.service.run import Service
@@ -91,14 +92,39 @@ def test_what_goes_on_is_a_comment_on_the_same_ticket(desk: Any) -> None:
     assert len(ticket.comments) == 2
 
 
+def closed(line: Line) -> None:
+    line.hands.time += timedelta(days=8)
+    with line.store.unit() as unit:
+        assert close_quiet(unit, line.settings, line.hands.time) == 1
+
+
+def test_that_it_became_quiet_is_a_comment_and_where_the_ticket_is_gone_nothing(desk: Any) -> None:
+    made, jira, _ = desk
+    made.line.read(UNKNOWN)
+    made.later(minutes=1)
+    closed(made.line)
+    assert made.later(minutes=1) == 1
+    (ticket,) = jira.tickets
+    (comment,) = ticket.comments
+    assert "Quiet is not solved" in comment
+    made.line.read(UNKNOWN, (b"Message-ID: <", b"Message-ID: <2."))
+    made.later(minutes=1)
+    closed(made.line)
+    jira.tickets.clear()
+    assert Desk(made.line).later(minutes=1) == 1
+    assert jira.tickets == []
+    assert made.line.hands.sent == []
+
+
 def test_a_lost_answer_is_tried_again_by_the_clock_and_makes_no_second_ticket(desk: Any) -> None:
     made, jira, front = desk
     front.spoil("create", after(503))
     made.line.read(UNKNOWN)
     assert made.later(minutes=1) == 0
     assert made.later(seconds=20) == 0
-    assert len(front.asked) == 2, "not before its time"
-    assert made.later(minutes=2) == 1
+    assert made.later(minutes=2) == 0
+    assert len(front.asked) == 2, "not before the search must show what was made"
+    assert made.later(minutes=4) == 1
     assert len(jira.tickets) == 1
     assert jira.tickets[0].comments == []
 

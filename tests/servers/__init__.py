@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-_NAMES = {"postgresql": "PostgreSQL", "dovecot-imapd": "Dovecot", "postfix": "smtp-sink"}
+_NAMES = {
+    "postgresql": "PostgreSQL",
+    "dovecot-imapd": "Dovecot",
+    "postfix": "smtp-sink",
+    "request-tracker5 rt5-db-sqlite": "Request Tracker 5",
+}
 
 
 def need(program: str, package: str) -> str:

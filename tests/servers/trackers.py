@@ -20,6 +20,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import httpx
 
+from tests.servers import need
 from tests.servers.front import Front
 from tests.servers.vendors import Kept
 
@@ -109,10 +110,11 @@ class RealRequestTracker:
     preset = "request_tracker"
     user, token = "root", "password"
     values: ClassVar[dict[str, str]] = {}
-    program = Path("/usr/share/request-tracker5/libexec/rt-server")
 
     def __init__(self, front: Front) -> None:
         self.front = front
+        package = "request-tracker5 rt5-db-sqlite"
+        self._program = need("/usr/share/request-tracker5/libexec/rt-server", package)
         self._folder = Path(tempfile.mkdtemp(prefix="rt-"))
         self._port = free_port()
 
@@ -142,7 +144,7 @@ class RealRequestTracker:
         subprocess.run(setup, check=True, capture_output=True, env=env)
         at = ["--host", "127.0.0.1", "--port", str(self._port), "--max-workers", "2"]
         with (self._folder / "log").open("wb") as log:
-            command = [self.program, "--server", "Starlet", *at]
+            command = [self._program, "--server", "Starlet", *at]
             self._process = subprocess.Popen(
                 command, env=env, stdout=log, stderr=log, start_new_session=True
             )

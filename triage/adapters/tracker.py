@@ -47,8 +47,9 @@ class Tracker:
 
     Each telling first searches for the ticket of its incident. So a create whose answer was lost
     is not repeated, and what follows becomes a comment, also when the store was lost. A ticket
-    that was just made without a clear answer and is found then holds this telling already.
-    One thread uses one Tracker.
+    that was just made without a clear answer and is found then holds this telling already. Where
+    the search lags behind, what was just made is remembered that long, and what was perhaps made
+    is not made again before the search must find it. One thread uses one Tracker.
 
     Raises ValueError for an address that is neither https nor on loopback.
     """
@@ -76,6 +77,8 @@ class Tracker:
         self._secrets = (self._login, self._login.partition(" ")[2], token)
         self._unclear: OrderedDict[str, int] = OrderedDict()
         """Tickets that were perhaps made, by external id, and how often surely so."""
+        self._fresh: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        """Tickets that the search may not know yet, by external id, and until when; "" perhaps."""
         self._pause_until = 0.0
         self._log = structlog.get_logger()
 
@@ -88,6 +91,8 @@ class Tracker:
         try:
             filing = Filing.of(octets)
             self._tell(filing)
+        except _ConflictError as conflict:
+            raise SendError(str(conflict), Fault.TRANSIENT) from conflict
         except TemplateFault as fault:
             raise SendError(f"the preset is wrong: {fault}", Fault.PERMANENT) from fault
         except ValueError as error:
@@ -98,31 +103,39 @@ class Tracker:
 
     def _tell(self, filing: Filing) -> None:
         ticket = self._search(filing)
+        if ticket is None and filing.closed:
+            self._said("ticket_gone", filing, "")
+            return
         if ticket is None:
             try:
                 self._create(filing)
-            except _ConflictError as conflict:
+            except _ConflictError:
                 ticket = self._search(filing)
                 if ticket is None:
-                    raise SendError(str(conflict), Fault.TRANSIENT) from conflict
+                    raise
             else:
                 return
         if self._unclear.pop(filing.external_id, None) is not None:
             self._said("ticket_found", filing, ticket)
             return
-        try:
-            self._steps(self._preset.comment, filing, ticket)
-        except _ConflictError as conflict:
-            raise SendError(str(conflict), Fault.TRANSIENT) from conflict
+        self._steps(self._preset.comment, filing, ticket)
         self._said("ticket_commented", filing, ticket)
 
     def _search(self, filing: Filing) -> str | None:
         answer = self._ask("search", filing)
         try:
-            return self._preset.found(_json(answer), filing)
+            found = self._preset.found(_json(answer), filing)
         except ValueError as error:
             said = f"{self._where('search')} made no sense: {error}"
             raise SendError(said, Fault.TRANSIENT) from error
+        fresh, until = self._fresh.get(filing.external_id, ("", 0.0))
+        left = until - self._clock()
+        if found is not None or left <= 0:
+            return found
+        if not fresh:
+            said = f"the search of the ticket system at {self._host} may not show the ticket yet"
+            raise SendError(said, Fault.TRANSIENT, left)
+        return fresh
 
     def _create(self, filing: Filing) -> None:
         times = self._unclear.get(filing.external_id, 0)
@@ -143,9 +156,18 @@ class Tracker:
                 self._unclear[filing.external_id] = times + made
                 while len(self._unclear) > _REMEMBERED:
                     self._unclear.popitem(last=False)
+                error.retry_after = max(error.retry_after or 0.0, self._preset.lag) or None
+                self._remember(filing, "")
             raise
         self._unclear.pop(filing.external_id, None)
+        self._remember(filing, taken["id"])
         self._said("ticket_created", filing, taken["id"])
+
+    def _remember(self, filing: Filing, ticket: str) -> None:
+        """The ticket that was made, "" for perhaps one, as long as the search may not show it."""
+        self._fresh[filing.external_id] = (ticket, self._clock() + self._preset.lag)
+        while len(self._fresh) > _REMEMBERED:
+            self._fresh.popitem(last=False)
 
     def _steps(self, places: Sequence[str], filing: Filing, ticket: str = "") -> dict[str, str]:
         """Take the steps in order; only the last of them has an effect that people see."""

@@ -56,6 +56,8 @@ class _Search(_Request):
     id: _Pointer
     holds: _Pointer
     closed: _Closed | None = None
+    partial: _Pointer | None = None
+    lag: Annotated[int, Field(ge=0, le=3600)] = 0
 
 
 class _Step(_Request):
@@ -111,6 +113,8 @@ class Preset:
             raise TemplateFault(self.path, 0, "the last [[create]] does not take the ticket's id")
         self.scheme = self._file.scheme
         """The word before a token that stands for the login (RFC 9110, 11.4)."""
+        self.lag = float(self._file.search.lag)
+        """Seconds after which the search surely finds what was made."""
         requests = dict(self._requests())
         targets, bodies = {}, {}
         for place, request in requests.items():
@@ -216,6 +220,8 @@ class Preset:
             if closed is not None and str(at(hit, closed.at)) in closed.is_:
                 continue
             return _value(hit, search.id)
+        if search.partial is not None and at(answer, search.partial) is True:
+            raise ValueError(f"the search broke off, says {search.partial}")
         return None
 
     def takes(self, place: str) -> Mapping[str, str]:
