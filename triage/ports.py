@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from typing import Protocol
 from triage.catalog.rule import Severity
 from triage.incident.incident import History, Incident
 from triage.incident.silence import Silence
+from triage.incident.trend import IncidentTrend
 from triage.mail.message import RawMail
 from triage.rows import (
     AfterDue,
@@ -19,6 +20,8 @@ from triage.rows import (
     Level,
     MailboxRow,
     MailRow,
+    NewMail,
+    NewOccurrence,
     NewOutbox,
     Occurrence,
     OutboxRow,
@@ -58,7 +61,7 @@ class Mailbox(Protocol):
     """One watched folder. Not thread-safe: one thread uses one mailbox.
 
     Every method raises MailboxError and nothing else when the outside fails; after that,
-    `connect` is called again.
+    `connect` is called again. Only after `move` and `flag` the others may be tried without.
     """
 
     name: str
@@ -142,6 +145,10 @@ class StoreError(Exception):
     """The database cannot be used. The text says what was being done and what to do next."""
 
 
+class RowRefusedError(StoreError):
+    """The database works, and refuses what was to be written: the fault is in the values."""
+
+
 class LeaseLost(StoreError):  # noqa: N818 - it names what happened
     """Another process does now what this one was doing; nothing of this unit was kept."""
 
@@ -183,6 +190,14 @@ class Unit(Protocol):
     ) -> frozenset[int]:
         """Those of these UIDs whose mails were recorded."""
 
+    def seen_of(
+        self, octets: Collection[str], content: Collection[str]
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Those digests of octets, and those of content, that were recorded in any mailbox."""
+
+    def add_mails(self, new: Sequence[NewMail]) -> Sequence[int]:
+        """Record mails of one folder, clear their attempts, and answer their ids, in order."""
+
     def has_mail(self, mailbox: str, folder: str, uidvalidity: int, uid: int) -> bool: ...
     def add_mail(self, row: MailRow) -> int:
         """Record it, clear its attempts, and answer its id."""
@@ -193,10 +208,20 @@ class Unit(Protocol):
     def mails_between(self, start: datetime, end: datetime) -> Sequence[MailRow]:
         """seen_at in [start, end), oldest first."""
 
+    def newest_mails(self, limit: int) -> Sequence[MailRow]:
+        """Those judged last, newest first."""
+
+    def handled_since(self, at: datetime) -> Mapping[str, int]:
+        """How many mails were judged since then, by mailbox; mailboxes without any are left out."""
+
     def first_seen(self) -> datetime | None:
         """When the first mail was judged."""
 
-    def after_due(self, mailbox: str, folder: str, uidvalidity: int) -> Sequence[AfterDue]: ...
+    def after_due(
+        self, mailbox: str, folder: str, uidvalidity: int, above: int = 0, limit: int = 500
+    ) -> Sequence[AfterDue]:
+        """What is still to be moved or flagged, by UID: the first `limit` above a UID."""
+
     def after_done(self, mail_ids: Sequence[int]) -> None: ...
 
     def keep(self, mail_id: int, octets: bytes, at: datetime, *, truncated: bool) -> None:
@@ -243,8 +268,33 @@ class Unit(Protocol):
     ) -> Incident:
         """Count a notification; its detail replaces the incident's, unknown records are added."""
 
-    def close_incidents(self, quiet_since: datetime, at: datetime) -> int:
-        """Close those last seen before `quiet_since`; answers how many."""
+    def open_incidents(self, fingerprints: Collection[str]) -> Mapping[str, Incident]:
+        """The open ones of these fingerprints, by fingerprint."""
+
+    def histories(self, incident_ids: Collection[int]) -> Mapping[tuple[int, str], History]:
+        """What each recipient has heard of these, by incident and recipient."""
+
+    def known_records(self, records: Collection[tuple[int, str]]) -> frozenset[tuple[int, str]]:
+        """Those of these pairs of incident and record that are recorded."""
+
+    def waiting(self, incident_ids: Collection[int]) -> frozenset[tuple[int, str, str]]:
+        """Incident, audience and recipient of the responses that wait."""
+
+    def add_occurrences(self, new: Sequence[NewOccurrence]) -> None:
+        """Count notifications; of each incident the last detail stays, unknown records are added.
+
+        Their incidents are this unit's already.
+        """
+
+    def close_incidents(self, quiet_since: datetime, at: datetime) -> Sequence[Incident]:
+        """Close those last seen before `quiet_since`; answers them."""
+
+    def close_incident(self, incident_id: int, at: datetime) -> None: ...
+    def came_back(self, incident_id: int) -> bool:
+        """Whether a later episode of it was opened."""
+
+    def told_of(self, incident_id: int) -> Sequence[str]:
+        """Who had a response about it from this store, and none since from one that is lost."""
 
     def incidents_between(self, start: datetime, end: datetime) -> Sequence[Incident]:
         """Those open at any time in [start, end), oldest first."""
@@ -270,8 +320,11 @@ class Unit(Protocol):
     def due_again(self, reason: str, at: datetime) -> None:
         """What was postponed for this reason beyond `at` is due then."""
 
-    def responded(self, pending_ids: Sequence[int], at: datetime) -> None:
-        """Remove them; the recipient's history now has one more response and all records."""
+    def responded(self, pending_ids: Sequence[int], at: datetime, thread: str = "") -> None:
+        """Remove them; the recipient's history now has one more response and all records.
+
+        `thread` is the Message-ID; of several responses the first one's counts.
+        """
 
     def told(self, incident_id: int, recipient: str, at: datetime) -> None:
         """The recipient heard all of it, the last time at `at`, from a store that is lost."""
@@ -303,6 +356,9 @@ class Unit(Protocol):
         """Dead or dropped rows become pending again; False for any other."""
 
     def drop(self, row_id: int) -> bool: ...
+    def withdraw(self, row_id: int, why: str) -> None:
+        """Do not send what was claimed to be sent."""
+
     def drop_unsent(self, error: str) -> Sequence[OutboxRow]:
         """Send nothing of what waits or is being sent, for this reason; answers those rows."""
 
@@ -319,8 +375,21 @@ class Unit(Protocol):
     def expire_silence(self, silence_id: int, at: datetime) -> bool:
         """It ends now; False when it is over, or when there is none."""
 
+    # the digest
+    def trends(self, edges: Sequence[datetime]) -> Sequence[IncidentTrend]:
+        """All incidents open at any time in the eight weeks that meet at these nine moments.
+
+        Oldest first, as they were when the last week ended.
+        """
+
+    def verdicts(self, start: datetime, end: datetime) -> Mapping[tuple[str, str | None], int]:
+        """How many mails were judged in [start, end), by verdict and tenant."""
+
     # the rest
     def tally(self) -> Tally: ...
+    def sent_since(self, at: datetime) -> Mapping[Way, int]:
+        """How many messages left since then, by each way."""
+
     def switch(self, name: str) -> str | None:
         """What a switch says, such as that the store was restored; None when it is off."""
 

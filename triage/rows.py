@@ -38,6 +38,30 @@ class MailRow:
 
 
 @dataclass(frozen=True, slots=True)
+class NewMail:
+    """A judged mail, to be recorded."""
+
+    row: MailRow
+    octets: bytes | None
+    """To be kept; None for a mail whose octets are not."""
+    truncated: bool
+    """As in RawMail."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewOccurrence:
+    """A notification, to be counted in its incident."""
+
+    incident_id: int
+    mail_id: int
+    at: datetime
+    reason: str
+    record_ids: tuple[str, ...]
+    detail: Mapping[str, object]
+    """Takes the place of the incident's."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeptMail:
     """A notification whose octets are kept, with what was decided about it."""
 
@@ -58,6 +82,14 @@ class AfterDue:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """The episode before, of which the same recipient had heard."""
+
+    last_seen_at: datetime
+    last_response_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PendingResponse:
     """What waits for `group_wait` before it is rendered: one per incident and recipient."""
 
@@ -74,6 +106,19 @@ class PendingResponse:
     """All records of the incident's episode, oldest first, at most 1,000."""
     new_record_ids: tuple[str, ...]
     """Those of them that this recipient has not been shown."""
+    new_notifications: int | None = None
+    """Since the last response to this recipient; None when it is not known, or there was none."""
+    thread: str = ""
+    """Message-ID of the first reply to this recipient; "" when it is not known."""
+    earlier: Earlier | None = None
+    came_back: bool = False
+    """Whether the incident has a later episode."""
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it is the last one, which says that nothing came since."""
+        closed = self.incident.closed_at is not None and not self.came_back
+        return closed and self.history.responses > 0
 
 
 class Way(StrEnum):
@@ -101,6 +146,8 @@ class NewOutbox:
     subject: str
     octets: bytes
     way: Way = Way.MAIL
+    ends: tuple[int, ...] = ()
+    """The incidents whose end it tells: it must not be sent once one of them came back."""
 
 
 class OutboxState(StrEnum):
@@ -135,6 +182,8 @@ class OutboxRow:
     sent_at: datetime | None
     error: str
     way: Way
+    ends: tuple[int, ...]
+    """As in NewOutbox."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,13 @@ def ask_everything(unit: Unit) -> None:
     )  # fmt: skip
     unit.add_occurrence(incident.id, mail_id=None, at=NOW, reason="", record_ids=["a"], detail={})
     unit.close_incidents(NOW - HOUR, NOW)
+    unit.close_incident(incident.id, NOW)
+    unit.came_back(incident.id)
+    unit.told_of(incident.id)
     unit.incidents_between(NOW, NOW)
     unit.occurrences_between(NOW, NOW)
+    unit.trends([NOW] * 9)
+    unit.verdicts(NOW, NOW)
     unit.history(incident.id, "r", also=["a"])
     unit.decided(1, "r", [])
     unit.add_pending(incident.id, "reply", "r", NOW, NOW)
@@ -56,6 +61,7 @@ def ask_everything(unit: Unit) -> None:
     unit.by_message_id("m")
     unit.retry(1, NOW)
     unit.drop(1)
+    unit.withdraw(1, "")
     unit.quarantined(1)
     unit.release(1, NOW)
 

@@ -12,7 +12,7 @@ from triage.adapters.store import SqlStore
 from triage.catalog.rule import Severity
 from triage.incident.incident import History, Incident
 from triage.ports import StoreError, Unit
-from triage.rows import Occurrence
+from triage.rows import Earlier, Occurrence
 
 NOW = datetime(2026, 11, 16, 8, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -85,9 +85,9 @@ def test_a_fingerprint_has_one_open_episode(store: SqlStore) -> None:
 def test_after_closing_the_next_episode_opens(store: SqlStore) -> None:
     with store.unit() as unit:
         first, other = start(unit), start(unit, "g", at=NOW + HOUR)
-        assert unit.close_incidents(NOW, NOW + HOUR) == 0
-        assert unit.close_incidents(NOW + HOUR, NOW + 2 * HOUR) == 1
-        assert unit.close_incidents(NOW + HOUR, NOW + 3 * HOUR) == 0
+        assert unit.close_incidents(NOW, NOW + HOUR) == []
+        assert [one.id for one in unit.close_incidents(NOW + HOUR, NOW + 2 * HOUR)] == [first.id]
+        assert unit.close_incidents(NOW + HOUR, NOW + 3 * HOUR) == []
         assert unit.open_incident("f") is None
         assert unit.open_incident("g") == other
         assert unit.incident(first.id).closed_at == NOW + 2 * HOUR
@@ -136,8 +136,8 @@ def test_incidents_of_a_time_are_those_open_at_any_moment_of_it(store: SqlStore)
     with store.unit() as unit:
         for name, opened, seen in (("a", 0, 0), ("b", 1, 1), ("c", 2, 9), ("d", 4, 9), ("e", 0, 9)):
             occur(unit, start(unit, name, NOW + opened * HOUR), at=NOW + seen * HOUR)
-        assert unit.close_incidents(NOW + HOUR, NOW + 2 * HOUR) == 1  # a, at the start: not in it
-        assert unit.close_incidents(NOW + 2 * HOUR, NOW + 3 * HOUR) == 1  # b, within
+        unit.close_incidents(NOW + HOUR, NOW + 2 * HOUR)  # a, at the start: not in it
+        unit.close_incidents(NOW + 2 * HOUR, NOW + 3 * HOUR)  # b, within
         found = unit.incidents_between(NOW + 2 * HOUR, NOW + 4 * HOUR)
     assert [incident.fingerprint for incident in found] == ["e", "b", "c"]
 
@@ -226,6 +226,65 @@ def test_after_a_response_only_later_records_are_new_to_that_recipient(store: Sq
     assert first.history == History(1, NOW + HOUR, has_new_records=True)
     assert second.new_record_ids == ("a", "b", "c")
     assert again == History(2, NOW + 2 * HOUR, has_new_records=False)
+
+
+def test_what_came_since_the_last_response_is_counted_for_each_recipient(store: SqlStore) -> None:
+    with store.unit() as unit:
+        incident = occur(unit, start(unit))
+        wait(unit, incident)
+        (first,) = unit.pending()
+        unit.responded([first.id], NOW + HOUR, "triage.1@example.com")
+        occur(unit, incident)
+        occur(unit, incident)
+        wait(unit, incident)
+        wait(unit, incident, "q@northwind.example")
+        again, other = unit.pending()
+        unit.responded([again.id], NOW + HOUR, "triage.2@example.com")
+        wait(unit, incident)
+        _, last = unit.pending()
+    assert (first.new_notifications, first.thread) == (None, "")
+    assert (again.new_notifications, again.thread) == (2, "triage.1@example.com")
+    assert (other.new_notifications, other.thread) == (None, "")
+    assert (last.new_notifications, last.thread) == (0, "triage.1@example.com")
+
+
+def test_of_what_a_lost_store_told_nobody_hears_the_end(store: SqlStore) -> None:
+    with store.unit() as unit:
+        incident = occur(unit, start(unit))
+        for recipient in ("p@northwind.example", "q@northwind.example"):
+            wait(unit, incident, recipient)
+        unit.responded([each.id for each in unit.pending()], NOW)
+        assert unit.told_of(incident.id) == ["p@northwind.example", "q@northwind.example"]
+        unit.told(incident.id, "p@northwind.example", NOW)
+        unit.told(incident.id, "r@northwind.example", NOW)
+        assert unit.told_of(incident.id) == ["q@northwind.example"]
+        wait(unit, incident)
+        assert unit.pending()[0].new_notifications is None
+
+
+def test_a_response_to_a_closed_incident_is_its_closing_until_it_comes_back(
+    store: SqlStore,
+) -> None:
+    with store.unit() as unit:
+        incident = occur(unit, start(unit), "a")
+        wait(unit, incident)
+        unit.close_incident(incident.id, NOW + HOUR)
+        assert not unit.pending()[0].is_closing, "it is the first"
+        unit.responded([each.id for each in unit.pending()], NOW + HOUR)
+        wait(unit, incident)
+        assert unit.pending()[0].is_closing
+        assert not unit.came_back(incident.id)
+        unit.close_incident(incident.id, NOW + 2 * HOUR)
+        assert unit.incident(incident.id).closed_at == NOW + HOUR
+        back = start(unit, at=NOW + 3 * HOUR)
+        wait(unit, back)
+        wait(unit, back, "q@northwind.example")
+        assert unit.came_back(incident.id)
+        assert not unit.came_back(back.id)
+        old, known, other = unit.pending()
+    assert (old.came_back, old.is_closing, old.earlier) == (True, False, None)
+    assert (known.came_back, known.earlier) == (False, Earlier(NOW, NOW + HOUR))
+    assert other.earlier is None
 
 
 def test_records_about_to_be_added_are_new_unless_they_were_told(store: SqlStore) -> None:

@@ -69,6 +69,17 @@ def test_a_mail_comes_back_as_it_was_recorded(store: SqlStore) -> None:
     assert found == [mail(7), replace(mail(8), tenant=None, actions=(), rules=())]
 
 
+def test_the_newest_mails_come_first_and_are_counted_by_mailbox(store: SqlStore) -> None:
+    rows = [mail(1, at=NOW - HOUR), mail(2), replace(mail(3), mailbox="other"), mail(4)]
+    with store.unit() as unit:
+        assert (unit.newest_mails(3), unit.handled_since(NOW)) == ([], {})
+        for row in rows:
+            unit.add_mail(row)
+    with store.unit() as unit:
+        assert unit.newest_mails(3) == rows[:0:-1]
+        assert unit.handled_since(NOW) == {"support": 2, "other": 1}
+
+
 def test_what_was_decided_is_put_on_the_mail(store: SqlStore) -> None:
     with store.unit() as unit:
         number = unit.add_mail(replace(mail(7), reason="", actions=()))

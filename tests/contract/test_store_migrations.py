@@ -94,6 +94,7 @@ def test_a_store_of_the_first_schema_opens_with_all_its_rows(store_url: str) -> 
         assert [(one.recipient, one.record_ids) for one in unit.pending()] == [
             ("support", ("500",))
         ]
+        assert unit.told_of(1) == ["priya@northwind.example"]
         (row,) = unit.outbox()
         assert (row.state, row.way, row.octets) == (OutboxState.PENDING, Way.MAIL, b"octets")
         assert unit.levels(["total"]) == {}

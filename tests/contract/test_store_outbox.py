@@ -64,6 +64,21 @@ def test_a_queued_message_comes_back_as_it_was(store: SqlStore) -> None:
     assert isinstance(row.state, OutboxState)
 
 
+def test_what_was_claimed_can_be_withdrawn_and_nothing_else(store: SqlStore) -> None:
+    with store.unit() as unit:
+        unit.enqueue(message(ends=(3, 5)), now() - HOUR)
+        unit.enqueue(message("two"), now() + HOUR)
+    (claimed,) = store.claim(5, LONG)
+    assert claimed.ends == (3, 5)
+    with store.unit() as unit:
+        for row in unit.outbox():
+            unit.withdraw(row.id, "it came back")
+        dropped = unit.outbox_row(claimed.id)
+    assert dropped is not None
+    assert (dropped.state, dropped.error) == ("dropped", "it came back")
+    assert states(store) == {"one": "dropped", "two": "pending"}
+
+
 def test_a_key_is_queued_once(store: SqlStore) -> None:
     with store.unit() as unit:
         assert unit.enqueue(message(), now())

@@ -50,6 +50,17 @@ def test_of_all_that_was_put_off_the_oldest_counts_until_it_is_sent(store: SqlSt
     assert tally(store).ways[Way.MAIL].error == "421 m1"
 
 
+def test_what_left_since_then_is_counted_by_each_way(store: SqlStore) -> None:
+    before = store.now()
+    for key, way in (("m", Way.MAIL), ("n", Way.MAIL), ("a", Way.ALARM)):
+        queue(store, key, NOON, way)
+    store.mark_sent(store.claim(1, 900)[0].id)
+    store.mark_sent(store.claim(1, 900, Way.ALARM)[0].id)
+    with store.unit() as unit:
+        assert unit.sent_since(before) == {Way.MAIL: 1, Way.ALARM: 1, Way.TICKET: 0}
+        assert set(unit.sent_since(store.now() + timedelta(hours=1)).values()) == {0}
+
+
 def test_open_incidents_waiting_responses_and_mails_in_quarantine_are_counted(
     store: SqlStore,
 ) -> None:

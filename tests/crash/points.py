@@ -21,10 +21,10 @@ from triage.rows import NewOutbox
 WRITES = {
     "save_mailbox": "cursor",
     "count_attempt": "attempt",
-    "add_mail": "record",
-    "decided": "record",
+    "add_mails": "record",
     "start_incident": "record",
     "add_occurrence": "record",
+    "add_occurrences": "record",
     "add_pending": "record",
     "quarantine": "record",
     "mark_undeliverable": "record",
@@ -34,6 +34,8 @@ WRITES = {
     "responded": "render",
     "postpone": "render",
     "close_incidents": "close incidents",
+    "close_incident": "record",
+    "withdraw": "withdraw",
     "erase_kept": "erase",
 }
 """What changes the store inside a unit, and the step that it belongs to."""
@@ -116,7 +118,7 @@ class CountedUnit:
         return write
 
 
-def _step(name: str, first: object, *_: object) -> str:
+def _step(name: str, first: object = None, *_: object) -> str:
     if isinstance(first, NewOutbox) and first.audience == Audience.DIGEST:
         return "digest"
     return WRITES[name]

@@ -225,7 +225,7 @@ class ImapMailbox:
         Without UIDPLUS a message that somebody else marked as deleted stands in the way of
         EXPUNGE; ours then stays behind, copied and marked as deleted.
         """
-        with self._doing(f"moving mails to {folder}"):
+        with self._doing(f"moving mails to {folder}", refusable=True):
             target = self._server_name(folder)
             for some in _portions(uids):
                 try:
@@ -263,7 +263,7 @@ class ImapMailbox:
         """Add flags; those that the server would not keep are left out (PERMANENTFLAGS)."""
         kept = self._kept_flags
         wanted = [f for f in flags if kept is None or r"\*" in kept or f.lower() in kept]
-        with self._doing("flagging mails"):
+        with self._doing("flagging mails", refusable=True):
             for some in _portions(uids) if wanted else ():
                 self._ready().add_flags(some, wanted, silent=True)
 
@@ -290,8 +290,13 @@ class ImapMailbox:
     # faults ------------------------------------------------------------------------------
 
     @contextmanager
-    def _doing(self, what: str, *, permanent: bool = False) -> Iterator[None]:
-        """Turn what anybody below raises into MailboxError, and give up the connection."""
+    def _doing(
+        self, what: str, *, permanent: bool = False, refusable: bool = False
+    ) -> Iterator[None]:
+        """Turn what anybody below raises into MailboxError, and give up the connection.
+
+        What is `refusable` leaves it alone when the server only said no.
+        """
         try:
             yield
         except MailboxError:
@@ -299,7 +304,8 @@ class ImapMailbox:
             raise
         except Exception as error:  # a server can make the libraries below raise anything
             bye = self._client.wire.said_bye() if self._client is not None else b""
-            self._drop()
+            if not (refusable and _is_refusal(error)):
+                self._drop()
             text, lasting = self._explained(error, bye, permanent=permanent)
             message = f"mailbox {self.name}: {what}: {text}"
             self._lost = message  # what is asked of a lost connection fails for the same reason
@@ -328,6 +334,11 @@ def _sasl(wire: Wire, mechanism: str, message: bytes) -> None:
     """Authenticate with one message; a challenge after it says what is wrong, and is ended."""
     answers = iter([message])
     wire.authenticate(mechanism, lambda _: next(answers, b""))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the server answered NO or BAD, on a line that goes on."""
+    return isinstance(error, imaplib.IMAP4.error) and not isinstance(error, imaplib.IMAP4.abort)
 
 
 def _lasts(said: str) -> bool:

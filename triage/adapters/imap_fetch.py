@@ -117,7 +117,7 @@ class MailFetch:
         announced = []
         for at in range(0, len(uids), UIDS_PER_COMMAND):
             some = uids[at : at + UIDS_PER_COMMAND]
-            answer = self._ready(0).fetch(some, ["RFC822.SIZE", "INTERNALDATE", "FLAGS"])
+            answer = self._ready(0).fetch_plain(some, ["RFC822.SIZE", "INTERNALDATE", "FLAGS"])
             for uid in some:
                 if uid not in answer:
                     continue
@@ -200,7 +200,7 @@ class MailFetch:
         """The first `ask` octets of each that the server gives. Marks none as seen."""
         client, self._asked = self._ready(ask * len(uids)), frozenset(uids)
         try:
-            answer = client.fetch(uids, [f"BODY.PEEK[]<0.{ask}>"])
+            answer = client.fetch_plain(uids, [f"BODY.PEEK[]<0.{ask}>"])
         except imaplib.IMAP4.abort:
             raise
         except imaplib.IMAP4.error:

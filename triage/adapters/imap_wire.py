@@ -8,11 +8,14 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from imapclient import IMAPClient
+from imapclient.response_parser import parse_fetch_response
 
 from triage.adapters.connection import TimedSocket
+from triage.adapters.imap_answer import Parts, plain
 from triage.ports import Stop
 
 _CONNECT_SECONDS = 10.0
@@ -189,6 +192,20 @@ class Client(IMAPClient):  # type: ignore[misc]  # imapclient has no types
 
     def _set_read_timeout(self) -> None:
         """The Wire sets its own, for every read."""
+
+    def fetch_plain(self, uids: Sequence[int], asked: Sequence[str]) -> Mapping[int, Parts]:
+        """As `fetch`, at a fraction of its cost where the answer is a common one."""
+        wire, command = self.wire, f"({' '.join(asked)})"
+        tag = wire._command("UID", "FETCH", ",".join(map(str, uids)), command)  # noqa: SLF001 - as IMAPClient does
+        kind, said = wire._command_complete("FETCH", tag)  # noqa: SLF001
+        self._checkok("fetch", kind, said)
+        _, answer = wire._untagged_response(kind, said, "FETCH")  # noqa: SLF001
+        if answer == [None]:
+            return {}
+        found = plain(answer)
+        if found is None:
+            found = parse_fetch_response(answer, self.normalise_times)
+        return {uid: found[uid] for uid in uids if uid in found}
 
     @property
     def wire(self) -> Wire:

@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import queue
 import resource
+import select
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -95,13 +96,16 @@ class _Worker:
         self._build, self._seconds, self._memory = build, seconds, memory_octets
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._poll = select.poll()
+        """Made once: `Connection.poll` makes a selector each time, which costs more than it."""
 
     def ask(self, job: tuple[Any, ...]) -> Any:
         pipe = self.start()
         answer: Any = WorkerDied("limit_worker")
         with contextlib.suppress(EOFError, OSError):
             pipe.send(job)
-            answer = pipe.recv() if pipe.poll(self._seconds) else WorkerDied("limit_seconds")
+            came = self._poll.poll(self._seconds * 1000)
+            answer = pipe.recv() if came else WorkerDied("limit_seconds")
         if isinstance(answer, WorkerDied):
             self.kill()
         return answer
@@ -123,10 +127,13 @@ class _Worker:
         if not ready:
             self.kill()
             raise OSError("no worker process can be started; its own error stands above this one")
+        self._poll.register(here, select.POLLIN)
         return here
 
     def kill(self) -> None:
         if self._pipe is not None:
+            with contextlib.suppress(KeyError):  # it died before it was ready
+                self._poll.unregister(self._pipe)
             self._pipe.close()
         if self._process is not None:
             self._process.kill()

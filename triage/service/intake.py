@@ -21,14 +21,16 @@ from triage.ports import (
     LeaseLost,
     Mailbox,
     MailboxError,
+    RowRefusedError,
     Stop,
     Store,
     StoreError,
     Unit,
 )
 from triage.rows import MailboxRow
+from triage.service.filing import Filing
 from triage.service.leases import Leases, lease_of
-from triage.service.record import KEYWORD, Recorder
+from triage.service.record import Recorder
 from triage.service.reread import Rereading
 from triage.settings import MailboxSection
 
@@ -46,6 +48,8 @@ class _Batch:
 
     row: MailboxRow
     """The mailbox's, once all of them are recorded."""
+    above: int
+    """The cursor before: all of them have higher UIDs."""
     fresh: Sequence[RawMail]
     met: Sequence[RawMail]
     """Attempted before and not recorded: these are handled one at a time."""
@@ -75,6 +79,7 @@ class Intake:
         self._pool, self._recorder, self._clock = pool, recorder, clock
         self._leases, self._wake, self._token = leases, wake, 0
         self._reread, self._backoff = reread, backoff
+        self._filing = Filing(mailbox, self._unit, self._failed)
         self._in_flight: dict[int, RawMail] = {}
         """Attempted, and not recorded: if we get here again, it was not their fault."""
         self._log = structlog.get_logger().bind(mailbox=mailbox.name)
@@ -115,8 +120,7 @@ class Intake:
             row = self._open(stop := Event())
             for following in self._batches(row, stop):
                 row = following
-            self._progress(row)
-            return self._file(row)
+            return self._end_round(row)[1]
         except (MailboxError, StoreError, OSError) as error:
             self._failed(error)
             return False
@@ -145,8 +149,8 @@ class Intake:
             for following in self._batches(row, stop):
                 row = following
                 yield
-            row = self._progress(row)
-            if self._file(row):
+            row, filed = self._end_round(row, cut_short=stop.is_set())
+            if filed:
                 yield
             self._mailbox.wait(self._section.poll.total_seconds(), stop)
             state = self._mailbox.refresh()
@@ -238,9 +242,9 @@ class Intake:
             waiting_since=raws[-1].internal_date if more else None,
         )
         wanted = [raw for raw in raws if not again or raw.internal_date >= row.started_at]
-        return self._start_work(done, wanted)
+        return self._start_work(done, row.cursor, wanted)
 
-    def _start_work(self, done: MailboxRow, raws: Sequence[RawMail]) -> _Batch:
+    def _start_work(self, done: MailboxRow, above: int, raws: Sequence[RawMail]) -> _Batch:
         """An attempt is durable before the work on a mail begins.
 
         Mails that were met before, and not recorded, are handled one at a time: whoever kills
@@ -249,7 +253,7 @@ class Intake:
         mail.
         """
         if not raws:
-            return _Batch(done, (), (), {}, iter(()))
+            return _Batch(done, above, (), (), {}, iter(()))
         self._pool.prepare()
         place = _place(raws)
         with self._unit() as unit:
@@ -260,14 +264,15 @@ class Intake:
             attempts = unit.count_attempt(*place, [raw.uid for raw in fresh])
         self._in_flight |= {raw.uid: raw for raw in fresh}
         answers = self._pool.start([self._job(raw) for raw in fresh])
-        return _Batch(done, fresh, [raw for raw in raws if raw.uid in met], attempts, answers)
+        again = [raw for raw in raws if raw.uid in met]
+        return _Batch(done, above, fresh, again, attempts, answers)
 
     def _job(self, raw: RawMail) -> tuple[object, ...]:
         return raw.octets, self._section.trust, raw.truncated
 
     def _finish(self, batch: _Batch) -> MailboxRow:
         """Record what the workers answered; the mailbox's row in the same transaction."""
-        row = replace(batch.row, last_progress=self._clock.now(), error="")
+        row = replace(batch.row, last_progress=self._clock.now(), error=self._filing.error)
         readings = self._readings(batch.fresh, batch.attempts, batch.answers)
         for raw in batch.fresh:
             self._insist(raw, readings)
@@ -276,7 +281,8 @@ class Intake:
             self._insist(raw, readings)
             self._record([raw], readings, row if raw is batch.met[-1] else None)
         self._wake.set()
-        self._file(row)
+        if not self._recorder.is_shadow:
+            self._filing.batch(row, batch.above)
         return row
 
     def _insist(self, raw: RawMail, readings: dict[int, Reading]) -> None:
@@ -316,8 +322,9 @@ class Intake:
         """
         try:
             with self._unit() as unit:
-                for raw in raws:
-                    self._recorder.record(unit, raw, readings[raw.uid], self._section)
+                recorded = self._recorder.record_all(
+                    unit, [(raw, readings[raw.uid]) for raw in raws], self._section
+                )
                 if row is not None:
                     unit.save_mailbox(row)
         except LeaseLost:
@@ -329,16 +336,17 @@ class Intake:
             if row is not None:
                 with self._unit() as unit:
                     unit.save_mailbox(row)
+        else:
+            self._recorder.tell(recorded)
         for raw in raws:
             self._in_flight.pop(raw.uid, None)
 
     def _record_one(self, raw: RawMail, reading: Reading) -> None:
         try:
-            with self._unit() as unit:
-                self._recorder.record(unit, raw, reading, self._section)
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 - see below
+            self._record_alone(raw, reading)
+        except Exception as error:
+            if isinstance(error, StoreError) and not isinstance(error, RowRefusedError):
+                raise
             # GNU Mailman shunts such a message to a queue of its own; so do we: the mail is
             # kept, a person is told, and those behind it are handled.
             self._log.exception("mail_not_recorded", uid=raw.uid)
@@ -347,46 +355,25 @@ class Intake:
                 outcome=Outcome.UNREADABLE,
                 reason="limit_fault",
                 why=f"{type(error).__name__} while recording it",
+                mail=None,  # its words may be what the database refuses
                 judged=(),
             )
-            with self._unit() as unit:
-                self._recorder.record(unit, raw, broken, self._section)
+            self._record_alone(raw, broken)
 
-    def _file(self, row: MailboxRow) -> bool:
-        """Move and flag what is due; it stays due until the server has confirmed.
-
-        False when the mailbox refuses; that is told, and does not keep new mail from being read.
-        """
-        if self._recorder.is_shadow:
-            return True
+    def _record_alone(self, raw: RawMail, reading: Reading) -> None:
         with self._unit() as unit:
-            due = unit.after_due(row.name, row.folder, row.uidvalidity)
-        filed = True
-        for after in dict.fromkeys(one.after for one in due):
-            group = [one for one in due if one.after == after]
-            try:
-                self._apply(after, [one.uid for one in group])
-            except MailboxError as error:
-                self._failed(error)
-                filed = False
-                continue
-            with self._unit() as unit:
-                unit.after_done([one.mail_id for one in group])
-        return filed
+            recorded = self._recorder.record_all(unit, [(raw, reading)], self._section)
+        self._recorder.tell(recorded)
 
-    def _apply(self, after: str, uids: Sequence[int]) -> None:
-        if after == "flag":
-            self._mailbox.flag(uids, (r"\Flagged", KEYWORD))
-        else:
-            self._mailbox.flag(uids, (KEYWORD,))
-            self._mailbox.move(uids, after.removeprefix("move:"))
-
-    def _progress(self, row: MailboxRow) -> MailboxRow:
-        """Nothing waits any more."""
-        row = replace(row, last_progress=self._clock.now(), error="", waiting_since=None)
+    def _end_round(self, row: MailboxRow, *, cut_short: bool = False) -> tuple[MailboxRow, bool]:
+        """Nothing waits any more, unless cut short; whether the server let all be filed."""
+        filed = self._recorder.is_shadow or self._filing.round(row)
+        row = replace(row, last_progress=self._clock.now(), error=self._filing.error)
+        if not cut_short:
+            row = replace(row, waiting_since=None)
         with self._unit() as unit:
             unit.save_mailbox(row)
-        return row
+        return row, filed
 
     def _failed(self, error: Exception) -> None:
         self._log.error("mailbox_failed", error=str(error))
@@ -397,7 +384,7 @@ class Intake:
                     self._start(FolderState(self._section.folder, 0, 0)), reread_below=0
                 )
                 unit.save_mailbox(replace(row, error=str(error)[:500]))
-        except StoreError as worse:
+        except Exception as worse:  # noqa: BLE001 - it is called where one fault is handled already
             self._log.error("store_failed", error=str(worse))
 
 

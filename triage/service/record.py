@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 
 import structlog
 
 from triage.adapters.metrics import MAILS
 from triage.catalog.verdict import Outcome
 from triage.incident.detail import Detail, detail
-from triage.incident.fingerprint import fingerprint, masked
+from triage.incident.fingerprint import APART, fingerprint, masked
 from triage.incident.incident import (
     Action,
     Case,
@@ -27,6 +30,7 @@ from triage.pipeline import Found, Reading
 from triage.ports import Clock, Unit
 from triage.response.message import Audience
 from triage.rows import MailRow
+from triage.service.batch import Batch
 from triage.service.reach import heard_from, take_reports, unreachable
 from triage.service.restored import restored_at
 from triage.service.trouble import SUPPORT
@@ -34,7 +38,19 @@ from triage.settings import MailboxSection, Settings
 
 KEYWORD = "$Triaged"
 """On every mail that was filed after its verdict was recorded."""
+_NEVER_SHARED = APART | {Reason.NOT_OUR_INTEGRATION}
 _SENT = {Reason.FIRST_IN_INCIDENT, Reason.REPEAT_DUE}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A mail that is in the store once the unit is committed."""
+
+    mail_id: int
+    row: MailRow
+    seen_before: bool
+    addresses: Mapping[str, object]
+    """What the log may say of people."""
 
 
 class Recorder:
@@ -43,6 +59,7 @@ class Recorder:
     def __init__(self, settings: Settings, policy: Policy, clock: Clock, version: str) -> None:
         """`version` is the classifier's."""
         self._settings, self._policy, self._clock, self._version = settings, policy, clock, version
+        self._spoken = replace(policy, silences=())
         self._log = structlog.get_logger()
 
     @property
@@ -59,46 +76,100 @@ class Recorder:
         *,
         handled: bool = False,
     ) -> None:
-        """All that follows from the mail, without effects outside the store.
+        """One mail, as `record_all`, and told at once."""
+        self.tell(self.record_all(unit, [(raw, reading)], section, handled=handled))
+
+    def record_all(
+        self,
+        unit: Unit,
+        mails: Sequence[tuple[RawMail, Reading]],
+        section: MailboxSection,
+        *,
+        handled: bool = False,
+    ) -> list[Recorded]:
+        """All that follows from mails of one folder, without effects outside the store.
 
         A mail with our keyword, or `handled`, which this store does not know, was answered by a
-        Triage whose store is lost: it is counted, and its recipients have heard of it.
+        Triage whose store is lost: it is counted, and its recipients have heard of it. What is
+        answered is for `tell`, once the unit is committed.
         """
-        if unit.has_mail(raw.mailbox, raw.folder, raw.uidvalidity, raw.uid):
-            return
-        now = self._clock.now()
-        # The same mail may be in another mailbox, which another process watches.
-        unit.exclusive(f"mail {reading.content_sha256}")
-        seen = unit.seen(reading.octets_sha256, reading.content_sha256)
-        row = self._row(raw, reading, section, now)
-        mail_id = unit.add_mail(row)
-        actions: tuple[Action, ...] = ()
-        if seen:
-            reason = str(Reason.NOTHING_NEW if reading.judged else reading.reason)
-        elif reading.judged:
-            handled = handled or self._was_handled(unit, raw)
-            reason, actions = self._cases(unit, mail_id, raw, reading, now, handled=handled)
-            if self._settings.store.retention:
-                unit.keep(mail_id, raw.octets, now, truncated=raw.truncated)
-        else:
-            reason = reading.reason
-            self._not_judged(unit, raw, reading, now)
-        unit.decided(mail_id, reason, actions)
-        MAILS.labels(row.verdict).inc()
-        self._log.info(
-            "mail",
-            mailbox=raw.mailbox,
-            uid=raw.uid,
-            mail_id=mail_id,
-            verdict=row.verdict,
-            kind=row.kind,
-            rules=list(row.rules),
-            tenant=row.tenant,
-            actions=[str(action) for action in actions],
-            reason=str(reason),
-            seen_before=seen,
-            **self._addresses(reading),
-        )
+        first = mails[0][0]
+        place = (first.mailbox, first.folder, first.uidvalidity)
+        known = unit.recorded(*place, [raw.uid for raw, _ in mails])
+        new = [(raw, reading) for raw, reading in mails if raw.uid not in known]
+        # The same mail may be in another mailbox, which another process watches. In one order,
+        # so that none waits for another for ever.
+        for digest in sorted({reading.content_sha256 for _, reading in new}):
+            unit.exclusive(f"mail {digest}")
+        before = {raw.uid for raw, _ in new if handled or self._was_handled(unit, raw)}
+        # What changes more than the incidents of its own cases is not mixed with others.
+        alone = before | {raw.uid for raw, read in new if read.mail and read.mail.reports}
+        recorded: list[Recorded] = []
+        for uid, some in groupby(new, lambda one: one[0].uid if one[0].uid in alone else 0):
+            recorded += self._together(unit, list(some), section, handled=uid in before)
+        return recorded
+
+    def tell(self, recorded: Iterable[Recorded]) -> None:
+        """Count and log what was committed."""
+        for one in recorded:
+            MAILS.labels(one.row.verdict).inc()
+            self._log.info(
+                "mail",
+                mailbox=one.row.mailbox,
+                uid=one.row.uid,
+                mail_id=one.mail_id,
+                verdict=one.row.verdict,
+                kind=one.row.kind,
+                rules=list(one.row.rules),
+                tenant=one.row.tenant,
+                actions=[str(action) for action in one.row.actions],
+                reason=one.row.reason,
+                seen_before=one.seen_before,
+                **one.addresses,
+            )
+
+    def _together(
+        self,
+        unit: Unit,
+        mails: Sequence[tuple[RawMail, Reading]],
+        section: MailboxSection,
+        *,
+        handled: bool,
+    ) -> list[Recorded]:
+        places = [self._places(reading, raw.mailbox) for raw, reading in mails]
+        records: defaultdict[str, set[str]] = defaultdict(set)
+        for (_, reading), some in zip(mails, places, strict=True):
+            for (key, _), case in zip(some, reading.cases, strict=True):
+                records[key].update(case.record_ids)
+        batch = Batch(unit, [reading for _, reading in mails], records)
+        rows: list[tuple[MailRow, bool]] = []
+        for (raw, reading), some in zip(mails, places, strict=True):
+            now, actions = self._clock.now(), tuple[Action, ...]()
+            if seen := batch.seen(reading):
+                reason = str(Reason.NOTHING_NEW if reading.judged else reading.reason)
+            elif reading.judged:
+                reason, actions = self._cases(batch, some, raw, reading, now, handled=handled)
+            else:
+                reason = reading.reason
+                self._not_judged(unit, raw, reading, now)
+            rows.append((self._row(raw, reading, section, now, reason, actions), seen))
+            kept = bool(reading.judged and not seen and self._settings.store.retention)
+            batch.add_mail(rows[-1][0], raw.octets if kept else None, truncated=raw.truncated)
+        return [
+            Recorded(mail_id, row, seen, self._addresses(reading))
+            for mail_id, (row, seen), (_, reading) in zip(batch.write(), rows, mails, strict=True)
+        ]
+
+    def _places(self, reading: Reading, mailbox: str) -> list[tuple[str, Reason]]:
+        """The fingerprint of each case, and what would be done if nothing were silenced.
+
+        What is apart stays apart, also when nothing is said of it.
+        """
+        reasons = [decide(case, self._spoken).reason for case in reading.cases]
+        return [
+            (fingerprint(case, self._policy.rules, mailbox, reason), reason)
+            for case, reason in zip(reading.cases, reasons, strict=True)
+        ]
 
     def _was_handled(self, unit: Unit, raw: RawMail) -> bool:
         """Whether a Triage whose store is lost has acted on it. In shadow nothing acts."""
@@ -112,7 +183,13 @@ class Recorder:
         return restored is not None and raw.internal_date < restored
 
     def _row(
-        self, raw: RawMail, reading: Reading, section: MailboxSection, now: datetime
+        self,
+        raw: RawMail,
+        reading: Reading,
+        section: MailboxSection,
+        now: datetime,
+        reason: str,
+        actions: tuple[Action, ...],
     ) -> MailRow:
         found = Found.of(reading)
         shadow = self._settings.policy.shadow
@@ -129,8 +206,8 @@ class Recorder:
             seen_at=now,
             verdict=found.verdict,
             kind=found.kind,
-            reason="",
-            actions=(),
+            reason=reason,
+            actions=actions,
             tenant=found.tenant,
             authenticity=found.authenticity,
             rules=found.rules,
@@ -151,8 +228,8 @@ class Recorder:
 
     def _cases(
         self,
-        unit: Unit,
-        mail_id: int,
+        batch: Batch,
+        places: Sequence[tuple[str, Reason]],
         raw: RawMail,
         reading: Reading,
         now: datetime,
@@ -160,44 +237,48 @@ class Recorder:
         handled: bool,
     ) -> tuple[str, tuple[Action, ...]]:
         """Each case into its incident; answers the mail's reason and actions."""
-        heard_from(unit, reading, min(_dates(raw, reading)))
-        bouncing = frozenset(one.address for one in unreachable(unit, now))
-        silences = (*self._policy.silences, *unit.silences(now))
-        policy = replace(self._policy, undeliverable=bouncing, silences=silences)
+        if any(case.notification.by for case in reading.cases):
+            heard_from(batch.unit, reading, min(_dates(raw, reading)))
+            batch.policy = None  # somebody may be reachable again
+        policy = batch.policy = batch.policy or self._policy_now(batch.unit, now)
         rules = [policy.rules[c.finding.rule] for c in reading.cases if c.finding]
         interval = repeat_interval(rules, policy.repeat_interval)
         old = not handled and self._too_old(raw, reading, now)
         outcomes: list[Decision] = []
-        spoken = replace(policy, silences=())
+        left = iter(places)
         for judged in reading.judged:
             for case in judged.cases:
                 decision = Decision((), (), Reason.TOO_OLD) if old else decide(case, policy)
+                key, reason = next(left)
                 about = {
                     **detail(case, reading.mail, judged.judgement.tried),
                     "reason": str(decision.reason),
+                    "apart": str(reason) if reason in _NEVER_SHARED else "",
                 }
-                # What is apart stays apart, also when nothing is said of it.
-                reason = decide(case, spoken).reason
-                incident = self._incident(unit, case, reason, raw.mailbox, now, about)
+                incident = self._incident(batch, key, case, now, about)
                 if handled and decision.actions:
                     final = Decision((), (), Reason.NOTHING_NEW)
                 else:
-                    final = self._respond(unit, incident, case, decision, interval, now)
+                    final = self._respond(batch, incident, case, decision, interval, now)
                 outcomes.append(final)
                 # What is only counted must not stand in a later mail as if it were news.
                 told = bool(decision.actions) and not self._settings.policy.shadow
-                unit.add_occurrence(
-                    incident.id,
-                    mail_id=mail_id,
-                    at=now,
-                    reason=str(final.reason),
-                    record_ids=case.record_ids if told else (),
-                    detail=about if told else incident.detail,
+                batch.add_occurrence(
+                    incident,
+                    now,
+                    str(final.reason),
+                    case.record_ids if told else (),
+                    _first_kept(incident, about) if told else incident.detail,
                 )
                 for recipient in _recipients(decision) if handled else ():
-                    unit.told(incident.id, recipient, now)
+                    batch.told(incident, recipient, now)
         first = next((d for d in outcomes if d.actions), outcomes[0])
         return str(first.reason), tuple(a for a in Action if any(a in d.actions for d in outcomes))
+
+    def _policy_now(self, unit: Unit, now: datetime) -> Policy:
+        bouncing = frozenset(one.address for one in unreachable(unit, now))
+        silences = (*self._policy.silences, *unit.silences(now))
+        return replace(self._policy, undeliverable=bouncing, silences=silences)
 
     def _too_old(self, raw: RawMail, reading: Reading, now: datetime) -> bool:
         # A restored folder has new internal dates, and a sender can write any Date: the older
@@ -205,23 +286,16 @@ class Recorder:
         return now - min(_dates(raw, reading)) > self._settings.policy.max_age
 
     def _incident(
-        self,
-        unit: Unit,
-        case: Case,
-        reason: Reason,
-        mailbox: str,
-        now: datetime,
-        about: Detail,
+        self, batch: Batch, key: str, case: Case, now: datetime, about: Detail
     ) -> Incident:
-        key = fingerprint(case, self._policy.rules, mailbox, reason)
-        found = unit.open_incident(key)
+        found = batch.open_incident(key)
         if found is not None:
             quiet_since = now - self._settings.policy.quiet_after
             if found.last_seen_at >= quiet_since:
                 return found
-            unit.close_incidents(quiet_since, now)
+            batch.unit.close_incident(found.id, now)
         rule = self._policy.rules[case.finding.rule] if case.finding else None
-        return unit.start_incident(
+        started = batch.unit.start_incident(
             fingerprint=key,
             tenant=case.authentication.tenant,
             rule=rule_of(case),
@@ -231,10 +305,11 @@ class Recorder:
             at=now,
             detail=about,
         )
+        return batch.started(started)
 
     def _respond(
         self,
-        unit: Unit,
+        batch: Batch,
         incident: Incident,
         case: Case,
         decision: Decision,
@@ -247,7 +322,7 @@ class Recorder:
         reasons: list[Reason] = []
         for action in decision.actions:
             for recipient in recipients[action]:
-                history = unit.history(incident.id, recipient, also=case.record_ids)
+                history = batch.history(incident, recipient, case.record_ids)
                 if case.outcome is Outcome.SUSPICIOUS:
                     # A forger's records mean nothing; each interval, a person looks again.
                     history = replace(history, has_new_records=True)
@@ -257,7 +332,7 @@ class Recorder:
                     if reason is Reason.WITHIN_REPEAT_INTERVAL and history.last_response_at:
                         due = history.last_response_at + interval
                     audience = Audience.REPLY if action is Action.REPLY else Audience.TICKET
-                    if not unit.add_pending(incident.id, audience, recipient, now, due):
+                    if not batch.add_pending(incident, audience, recipient, now, due):
                         reason = Reason.WITHIN_REPEAT_INTERVAL  # it goes with what waits already
                 reasons.append(reason)
                 if reason in _SENT:
@@ -269,6 +344,13 @@ class Recorder:
             reason = Reason.REPEAT_DUE if first_again else decision.reason
             return replace(decision, actions=tuple(dict.fromkeys(actions)), reason=reason)
         return Decision((), (), reasons[0])
+
+
+def _first_kept(incident: Incident, about: Detail) -> Detail:
+    """What no rule knows keeps the words of its first notification: the digest's example."""
+    if incident.rule is not None:
+        return about
+    return {**about, "first": incident.detail.get("first") or incident.detail.get("excerpt", "")}
 
 
 def _recipients(decision: Decision) -> tuple[str, ...]:

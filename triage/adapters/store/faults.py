@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import URL
 
-from triage.ports import StoreError
+from triage.ports import RowRefusedError, StoreError
 
 _LONGEST = 300
 
@@ -58,7 +58,17 @@ def fault(name: str, statement: str | None, error: BaseException) -> StoreError:
     said = " ".join(said.split())[:_LONGEST]
     found = (remedy for mark, remedy in _REMEDIES if code.startswith(mark) or mark in said)
     remedy = next(found, "this is a fault of Triage: report it with this line")
-    return StoreError(f"{name}: {_doing(statement)}: {said}: {remedy}")
+    kind = RowRefusedError if _is_in_values(error) else StoreError
+    return kind(f"{name}: {_doing(statement)}: {said}: {remedy}")
+
+
+def _is_in_values(error: BaseException) -> bool:
+    """Whether the same statement with other values would have been taken.
+
+    Drivers name such faults the same way (PEP 249); what no driver can encode is a ValueError.
+    """
+    named = {"DataError", "IntegrityError"} & {one.__name__ for one in type(error).__mro__}
+    return bool(named) or isinstance(error, ValueError | OverflowError)
 
 
 def _doing(statement: str | None) -> str:

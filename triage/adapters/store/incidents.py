@@ -61,8 +61,28 @@ _COUNT_NOTIFICATION = (
 )
 _ADD_OCCURRENCE = insert(occurrences)
 _ADD_RECORDS = on_both(lambda insert: insert(incident_records).on_conflict_do_nothing())
-_CLOSE_INCIDENTS = update(incidents).where(
-    incidents.c.closed_at.is_(None), incidents.c.last_seen_at < bindparam("quiet_since")
+_CLOSE_INCIDENTS = (
+    update(incidents)
+    .where(incidents.c.closed_at.is_(None), incidents.c.last_seen_at < bindparam("quiet_since"))
+    .returning(*INCIDENT)
+)
+_CLOSE_INCIDENT = update(incidents).where(
+    incidents.c.id == bindparam("incident"), incidents.c.closed_at.is_(None)
+)
+_LATER = incidents.alias("later")
+_CAME_BACK = (
+    select(_LATER.c.id)
+    .join(incidents, incidents.c.fingerprint == _LATER.c.fingerprint)
+    .where(incidents.c.id == bindparam("incident"), _LATER.c.episode > incidents.c.episode)
+    .limit(1)
+)
+_TOLD = (
+    select(histories.c.recipient)
+    .where(
+        histories.c.incident_id == bindparam("incident"),
+        histories.c.told_notifications.is_not(None),
+    )
+    .order_by(histories.c.recipient)
 )
 _INCIDENTS_BETWEEN = (
     select(*INCIDENT)
@@ -183,9 +203,22 @@ class IncidentRows(Rows):
             )
         return Incident(*row)
 
-    def close_incidents(self, quiet_since: datetime, at: datetime) -> int:
-        """Close those last seen before `quiet_since`; answers how many."""
-        return self._run(_CLOSE_INCIDENTS, {"quiet_since": quiet_since, "closed_at": at}).rowcount
+    def close_incidents(self, quiet_since: datetime, at: datetime) -> Sequence[Incident]:
+        """Close those last seen before `quiet_since`; answers them."""
+        closed = self._run(_CLOSE_INCIDENTS, {"quiet_since": quiet_since, "closed_at": at})
+        return sorted((Incident(*row) for row in closed), key=lambda one: one.id)
+
+    def close_incident(self, incident_id: int, at: datetime) -> None:
+        """Close this one, if it is open."""
+        self._run(_CLOSE_INCIDENT, {"incident": incident_id, "closed_at": at})
+
+    def came_back(self, incident_id: int) -> bool:
+        """Whether a later episode of it was opened."""
+        return self._run(_CAME_BACK, {"incident": incident_id}).first() is not None
+
+    def told_of(self, incident_id: int) -> Sequence[str]:
+        """Who had a response about it from this store, and none since from one that is lost."""
+        return self._run(_TOLD, {"incident": incident_id}).scalars().all()
 
     def incidents_between(self, start: datetime, end: datetime) -> Sequence[Incident]:
         """Those open at any time in [start, end), oldest first."""

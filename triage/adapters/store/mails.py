@@ -38,7 +38,7 @@ _CLEAR_ATTEMPTS = delete(attempts).where(
     attempts.c.mailbox == bindparam("mailbox"),
     attempts.c.folder == bindparam("folder"),
     attempts.c.uidvalidity == bindparam("uidvalidity"),
-    attempts.c.uid == bindparam("uid"),
+    attempts.c.uid.in_(bindparam("uids", expanding=True)),
 )
 
 _IN_FOLDER = and_(
@@ -66,13 +66,22 @@ _MAILS_BETWEEN = (
     .order_by(mails.c.seen_at, mails.c.id)
 )
 _FIRST_SEEN = select(func.min(mails.c.seen_at))
+_NEWEST = select(*_MAIL).order_by(mails.c.id.desc()).limit(bindparam("limit"))
+_HANDLED = (
+    select(mails.c.mailbox, func.count())
+    .where(mails.c.seen_at >= bindparam("since"))
+    .group_by(mails.c.mailbox)
+)
 _AFTER_DUE = (
     select(mails.c.id, mails.c.uid, mails.c.after)
-    .where(AFTER_DUE, _IN_FOLDER)
+    .where(AFTER_DUE, _IN_FOLDER, mails.c.uid > bindparam("above"))
     .order_by(mails.c.uid)
+    .limit(bindparam("limit"))
 )
 _DECIDED = update(mails).where(mails.c.id == bindparam("mail"))
-_AFTER_DONE = update(mails).where(mails.c.id == bindparam("mail")).values(after_due=False)
+_AFTER_DONE = (
+    update(mails).where(mails.c.id.in_(bindparam("done", expanding=True))).values(after_due=False)
+)
 
 
 class MailRows(Rows):
@@ -114,7 +123,7 @@ class MailRows(Rows):
         """As if these UIDs had not been attempted: what failed was not their fault."""
         place = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity}
         if uids:
-            self._run(_CLEAR_ATTEMPTS, [place | {"uid": uid} for uid in uids])
+            self._run(_CLEAR_ATTEMPTS, place | {"uids": list(uids)})
 
     def seen(self, octets_sha256: str, content_sha256: str) -> bool:
         """Whether a mail with either digest was recorded before, in any mailbox.
@@ -140,7 +149,7 @@ class MailRows(Rows):
         """Record it, clear its attempts, and answer its id. One place has one mail only."""
         values = {column.name: getattr(row, column.name) for column in _MAIL}
         added = self._run(_ADD_MAIL, values | {"after_due": row.after != "none"}).scalar_one()
-        self._run(_CLEAR_ATTEMPTS, values)
+        self.forget_attempts(row.mailbox, row.folder, row.uidvalidity, [row.uid])
         return int(added)
 
     def decided(self, mail_id: int, reason: str, actions: Sequence[str]) -> None:
@@ -151,16 +160,27 @@ class MailRows(Rows):
         """seen_at in [start, end), oldest first."""
         return [MailRow(*row) for row in self._run(_MAILS_BETWEEN, {"start": start, "end": end})]
 
+    def newest_mails(self, limit: int) -> Sequence[MailRow]:
+        """Those judged last, newest first."""
+        return [MailRow(*row) for row in self._run(_NEWEST, {"limit": limit})]
+
+    def handled_since(self, at: datetime) -> Mapping[str, int]:
+        """How many mails were judged since then, by mailbox; mailboxes without any are left out."""
+        return {row.mailbox: row[1] for row in self._run(_HANDLED, {"since": at})}
+
     def first_seen(self) -> datetime | None:
         """When the first mail was judged; None before."""
         return self._run(_FIRST_SEEN).scalar()
 
-    def after_due(self, mailbox: str, folder: str, uidvalidity: int) -> Sequence[AfterDue]:
-        """What is still to be moved or flagged, by UID."""
+    def after_due(
+        self, mailbox: str, folder: str, uidvalidity: int, above: int = 0, limit: int = 500
+    ) -> Sequence[AfterDue]:
+        """What is still to be moved or flagged, by UID: the first `limit` above a UID."""
         place = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity}
-        return [AfterDue(*row) for row in self._run(_AFTER_DUE, place)]
+        rows = self._run(_AFTER_DUE, place | {"above": above, "limit": limit})
+        return [AfterDue(*row) for row in rows]
 
     def after_done(self, mail_ids: Sequence[int]) -> None:
         """The server confirmed it."""
         if mail_ids:
-            self._run(_AFTER_DONE, [{"mail": mail_id} for mail_id in mail_ids])
+            self._run(_AFTER_DONE, {"done": list(mail_ids)})

@@ -69,6 +69,11 @@ _DROP_UNSENT = (
     .values(state=OutboxState.DROPPED, due_at=None)
     .returning(outbox.c.id)
 )
+_WITHDRAW = (
+    update(outbox)
+    .where(_THIS, outbox.c.state == OutboxState.SENDING)
+    .values(state=OutboxState.DROPPED, due_at=None)
+)
 _OF_HOLDS = (
     select(outbox.c.error, func.count())
     .where(outbox.c.state == OutboxState.HELD)
@@ -189,6 +194,10 @@ class OutboxRows(Rows):
     def drop(self, row_id: int) -> bool:
         """Never send it; False for a row that is sent, dropped or just being sent."""
         return bool(self._run(_DROP, {"row": row_id, "now": self._now(self._connection)}).rowcount)
+
+    def withdraw(self, row_id: int, why: str) -> None:
+        """Do not send what was claimed to be sent."""
+        self._run(_WITHDRAW, {"row": row_id, "error": why})
 
     def held(self) -> str | None:
         """The reason of the hold, None when sending is allowed."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, select, update
 
 from triage.adapters.store.incidents import INCIDENT
 from triage.adapters.store.rows import Rows, on_both
@@ -19,9 +19,12 @@ from triage.adapters.store.schema import (
     pending_responses,
 )
 from triage.incident.incident import History, Incident
-from triage.rows import PendingResponse
+from triage.rows import Earlier, PendingResponse
 
 _SHOWN_RECORDS = 1000
+
+_EARLIER, _LATER = incidents.alias("earlier"), incidents.alias("later")
+_TOLD_EARLIER = histories.alias("told_earlier")
 
 _ADD_PENDING = on_both(lambda insert: insert(pending_responses).on_conflict_do_nothing())
 _PENDING = (
@@ -34,14 +37,39 @@ _PENDING = (
         histories.c.responses,
         histories.c.last_response_at,
         histories.c.told_record,
+        histories.c.told_notifications,
+        histories.c.thread,
+        _EARLIER.c.last_seen_at,
+        _TOLD_EARLIER.c.last_response_at,
+        select(_LATER.c.id)
+        .where(
+            _LATER.c.fingerprint == incidents.c.fingerprint,
+            _LATER.c.episode > incidents.c.episode,
+        )
+        .exists(),
         *INCIDENT,
     )
     .select_from(
-        pending_responses.join(incidents).outerjoin(
+        pending_responses.join(incidents)
+        .outerjoin(
             histories,
             and_(
                 histories.c.incident_id == pending_responses.c.incident_id,
                 histories.c.recipient == pending_responses.c.recipient,
+            ),
+        )
+        .outerjoin(
+            _EARLIER,
+            and_(
+                _EARLIER.c.fingerprint == incidents.c.fingerprint,
+                _EARLIER.c.episode == incidents.c.episode - 1,
+            ),
+        )
+        .outerjoin(
+            _TOLD_EARLIER,
+            and_(
+                _TOLD_EARLIER.c.incident_id == _EARLIER.c.id,
+                _TOLD_EARLIER.c.recipient == pending_responses.c.recipient,
             ),
         )
     )
@@ -84,6 +112,10 @@ _TOLD = select(
     .where(incident_records.c.incident_id == pending_responses.c.incident_id)
     .scalar_subquery()
     .label("told_record"),
+    select(incidents.c.notifications)
+    .where(incidents.c.id == pending_responses.c.incident_id)
+    .scalar_subquery()
+    .label("told_notifications"),
 ).where(_THIS)
 
 
@@ -96,6 +128,8 @@ def _add_response(insert: Any) -> Any:
             "responses": histories.c.responses + 1,
             "last_response_at": new.last_response_at,
             "told_record": new.told_record,
+            "told_notifications": new.told_notifications,
+            "thread": case((histories.c.thread == "", new.thread), else_=histories.c.thread),
         },
     )
 
@@ -108,7 +142,11 @@ def _told_before(insert: Any) -> Any:
     new = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=["incident_id", "recipient"],
-        set_={"last_response_at": new.last_response_at, "told_record": new.told_record},
+        set_={
+            "last_response_at": new.last_response_at,
+            "told_record": new.told_record,
+            "told_notifications": None,
+        },
     )
 
 
@@ -152,7 +190,9 @@ class ResponseRows(Rows):
             rows = self._run(_PENDING_DUE, {"due": due_before}).all()
         records: dict[int, list[tuple[int, str]]] = {}
         answer = []
-        for number, audience, recipient, created_at, due_at, responses, last, told, *rest in rows:
+        for row in rows:
+            number, audience, recipient, created_at, due_at, responses, last, told, *more = row
+            count, thread, earlier_seen_at, earlier_told_at, came_back, *rest = more
             incident = Incident(*rest)
             if incident.id not in records:
                 records[incident.id] = self._records(incident.id)
@@ -169,6 +209,10 @@ class ResponseRows(Rows):
                     due_at=due_at,
                     record_ids=tuple(record for _, record in known),
                     new_record_ids=new,
+                    new_notifications=None if count is None else incident.notifications - count,
+                    thread=thread or "",
+                    earlier=Earlier(earlier_seen_at, earlier_told_at) if earlier_told_at else None,
+                    came_back=came_back,
                 )
             )
         return answer
@@ -184,11 +228,14 @@ class ResponseRows(Rows):
         """What was postponed for this reason beyond `at` is due then."""
         self._run(_DUE_AGAIN, {"why": reason, "moment": at, "due_at": at})
 
-    def responded(self, pending_ids: Sequence[int], at: datetime) -> None:
-        """Remove them; the recipient's history now has one more response and all records."""
+    def responded(self, pending_ids: Sequence[int], at: datetime, thread: str = "") -> None:
+        """Remove them; the recipient's history now has one more response and all records.
+
+        `thread` is the Message-ID; of several responses the first one's counts.
+        """
         for one in pending_ids:
             for told in self._run(_TOLD, {"pending": one}).mappings().all():
-                self._run(_ADD_RESPONSE, {**told, "last_response_at": at})
+                self._run(_ADD_RESPONSE, {**told, "last_response_at": at, "thread": thread})
         self.drop_pending(pending_ids)
 
     def told(self, incident_id: int, recipient: str, at: datetime) -> None:

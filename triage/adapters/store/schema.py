@@ -34,7 +34,7 @@ from sqlalchemy import (
 from triage.catalog.rule import Severity
 from triage.rows import OutboxState
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every schema that this program knows, oldest first; the last one is what it works with."""
 
 VERSION_TABLE = "triage_version"
@@ -84,8 +84,8 @@ class Words(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
         """NUL becomes U+FFFD, a lone surrogate a question mark."""
-        if value is None:
-            return None
+        if value is None or (value.isascii() and "\x00" not in value):
+            return value
         return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
@@ -102,6 +102,12 @@ class Strings(TypeDecorator[tuple[str, ...]]):
     def process_result_value(self, value: Any, _dialect: Dialect) -> tuple[str, ...]:
         """Values are immutable here."""
         return tuple(value)
+
+
+class Numbers(Strings):
+    """A short list of numbers, as JSON."""
+
+    cache_ok = True
 
 
 def _choice(values: type[StrEnum]) -> Enum:
@@ -256,6 +262,10 @@ histories = Table(
     Column("last_response_at", Moment, nullable=False),
     # The newest incident_records.id that this recipient was told; 0 for none.
     Column("told_record", BigInteger, nullable=False),
+    # How many notifications there were then; NULL where a store that is lost told it.
+    Column("told_notifications", Integer),
+    # Message-ID of the first reply; "" where it is not known.
+    Column("thread", Words, nullable=False, server_default=""),
 )
 
 pending_responses = Table(
@@ -295,6 +305,8 @@ outbox = Table(
     Column("error", Words, nullable=False),
     Column("owner", Words, nullable=False),
     Column("way", Words, nullable=False, server_default="mail"),
+    # The ids of the incidents whose end it tells.
+    Column("ends", Numbers, nullable=False, server_default="[]"),
     Index(
         "outbox_due", "due_at", "id",
         sqlite_where=UNFINISHED, postgresql_where=UNFINISHED,

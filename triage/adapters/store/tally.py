@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 from sqlalchemy import bindparam, case, func, select
 
 from triage.adapters.store.rows import Rows
 from triage.adapters.store.schema import (
     OPEN,
+    SENT,
     UNFINISHED,
     incidents,
     outbox,
@@ -30,6 +34,11 @@ _OVER_BUDGET = select(func.count(), func.min(pending_responses.c.due_at)).where(
 )
 _DUE_RESPONSE = select(func.min(pending_responses.c.due_at)).where(pending_responses.c.reason == "")
 _HELD = select(func.count()).select_from(outbox).where(outbox.c.state == OutboxState.HELD, _OF_WAY)
+_SENT_SINCE = (
+    select(func.count())
+    .select_from(outbox)
+    .where(SENT, _OF_WAY, outbox.c.sent_at >= bindparam("since"))
+)
 _QUARANTINED = (
     select(func.count()).select_from(quarantine).where(quarantine.c.released_at.is_(None))
 )
@@ -46,6 +55,10 @@ class TallyRows(Rows):
         ways = {way: self._way(way) for way in Way}
         due = self._run(_DUE_RESPONSE).scalar()
         return Tally(ways, open_, waiting, quarantined, over, until, due)
+
+    def sent_since(self, at: datetime) -> Mapping[Way, int]:
+        """How many messages left since then, by each way."""
+        return {way: self._run(_SENT_SINCE, {"by": way, "since": at}).scalar_one() for way in Way}
 
     def _way(self, way: Way) -> WayOut:
         of_way = {"by": way}
