@@ -1,4 +1,4 @@
-"""Which mails the demo delivers, and what must come of them."""
+"""Which mails the storm of the demo has, and what must come of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from triage.settings import shipped
 
 STORM = 20
 """Copies of one notification, each a mail of its own."""
-_STORM_OF = "agent_connect/employee_is_queue-03.eml"
-_SUPPORT, _READERS = "team@example.com", {"leads@example.com"}
+STORM_OF = "agent_connect/employee_is_queue-03.eml"
+SUPPORT = "team@example.com"
+CONTACT, FALLBACK = "priya@northwind.example", "sam@northwind.example"
+"""Who is written to at northwind, and who when that fails. The fixtures know no fallback."""
 
 DELIVERED = (
     "agent_connect/employee_is_queue-01.eml",
@@ -36,7 +38,7 @@ DELIVERED = (
     "hostile/header_block-01.eml",
     "hostile/jinja_org_name-01.eml",
     "automatic/newsletter-01.eml",
-    _STORM_OF,
+    STORM_OF,
 )
 
 
@@ -61,13 +63,21 @@ def fixture_settings(imap_port: int, smtp_port: int, username: str, policy: str 
 
 def deliveries() -> Iterator[tuple[str, bytes]]:
     """Name and octets of each mail, the storm last; each storm mail has a Message-ID of its own."""
-    emails = shipped("fixtures") / "emails"
     for name in DELIVERED:
-        yield name, (emails / name).read_bytes()
-    octets = (emails / _STORM_OF).read_bytes()
+        yield name, fixture(name)
     for number in range(STORM):
-        head, separator, rest = octets.partition(b"Message-ID: <")
-        yield _STORM_OF, head + separator + b"again-%d." % number + rest
+        yield STORM_OF, with_own_id(fixture(STORM_OF), f"again-{number}")
+
+
+def fixture(name: str) -> bytes:
+    """The octets of a fixture mail."""
+    return (shipped("fixtures") / "emails" / name).read_bytes()
+
+
+def with_own_id(octets: bytes, words: str) -> bytes:
+    """The mail with another Message-ID."""
+    head, separator, rest = octets.partition(b"Message-ID: <")
+    return head + separator + words.encode() + b"." + rest
 
 
 def broken_promises(
@@ -75,11 +85,11 @@ def broken_promises(
     messages: Sequence[tuple[tuple[str, ...], EmailMessage]],
     folders: Mapping[str, Sequence[tuple[str, tuple[str, ...]]]],
 ) -> list[str]:
-    """Where the demo differs from what the fixtures promise; empty when all is well."""
+    """Where the storm's day differs from what the fixtures promise; empty when all is well."""
     return [
         *_verdicts(rows),
         *_letters(messages),
-        *_records(messages),
+        *told_of_foreign_records(messages),
         *_mailbox(rows, folders),
     ]
 
@@ -112,27 +122,30 @@ def _letters(messages: Sequence[tuple[tuple[str, ...], EmailMessage]]) -> Iterat
         for recipient in expected[name]["recipients"]
         if expected[name]["actions"]
     }
-    written = {recipient for to, _ in messages for recipient in to} - _READERS
-    contacts = {"priya@northwind.example"}  # northwind has a digest of its own
+    written = {recipient for to, _ in messages for recipient in to}
     for recipient in sorted(promised - written):
         yield f"{recipient} received nothing"
-    for recipient in sorted(written - promised - contacts):
+    for recipient in sorted(written - promised):
         yield f"{recipient} received a mail that no fixture promises"
-    for message_id, count in Counter(str(m["Message-ID"]) for _, m in messages).items():
-        if count > 1:
-            yield f"{message_id} was sent {count} times"
     told = Counter(
         (recipient, str(message["Subject"]))
         for to, message in messages
         for recipient in to
-        if recipient != _SUPPORT
+        if recipient != SUPPORT
     )
     yield from (f"{who} was told twice: {what}" for (who, what), n in told.items() if n > 1)
-    if not {recipient for to, _ in messages for recipient in to} >= _READERS:
-        yield "the digest did not arrive"
 
 
-def _records(messages: Sequence[tuple[tuple[str, ...], EmailMessage]]) -> Iterator[str]:
+def sent_twice(messages: Sequence[tuple[tuple[str, ...], EmailMessage]]) -> Iterator[str]:
+    """No two messages have one Message-ID."""
+    for message_id, count in Counter(str(message["Message-ID"]) for _, message in messages).items():
+        if count > 1:
+            yield f"{message_id} was sent {count} times"
+
+
+def told_of_foreign_records(
+    messages: Sequence[tuple[tuple[str, ...], EmailMessage]],
+) -> Iterator[str]:
     """A record reaches only the people of those to whom a mail that names it is promised."""
     entitled: dict[str, set[str]] = {}
     for name in DELIVERED:
