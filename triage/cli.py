@@ -27,11 +27,22 @@ from triage.cli_sending import outbox_app, silence_app
 from triage.cli_store import db_app, kept, replay
 from triage.diff import Diff
 from triage.explain import explained
-from triage.options import DEFAULT_CONFIG, Config, Format, Number, fail, opened, store_of, unit_of
+from triage.options import (
+    DEFAULT_CONFIG,
+    AsLines,
+    Config,
+    Format,
+    Number,
+    fail,
+    opened,
+    store_of,
+    unit_of,
+)
 from triage.ports import StoreError
 from triage.response.check import check as check_templates
 from triage.response.templates import Templates
 from triage.service.hold import check_holds
+from triage.service.live import shown
 from triage.service.log import configure_log
 from triage.service.run import Service, StoreClock
 from triage.service.status import as_json, as_text
@@ -42,6 +53,9 @@ from triage.settings import ConfigurationError, Settings, load, load_in_part
 
 app = typer.Typer(
     help="Reads a shared support inbox, names known integration errors and acts on them.",
+    epilog="Begin with `triage check -c triage.toml`, then `triage run -c triage.toml`. Answers go "
+    "to standard output, all else to standard error. Exit status: 0 done, 1 faults were found, 2 "
+    "wrong use or configuration.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -53,10 +67,14 @@ app.add_typer(silence_app, name="silence")
 app.add_typer(contacts_app, name="contacts")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(db_app, name="db")
-app.command()(replay)
 
-Paths = Annotated[list[str], typer.Argument(help=".eml, mbox, Maildir, folder, or -")]
-MaybePaths = Annotated[list[str] | None, typer.Argument(help=".eml, mbox, Maildir, folder, or -")]
+Paths = Annotated[
+    list[str], typer.Argument(help="Files (.eml, mbox), folders, Maildirs; - for standard input.")
+]
+MaybePaths = Annotated[
+    list[str] | None,
+    typer.Argument(help="Files (.eml, mbox), folders, Maildirs; - for standard input."),
+]
 MaybeConfig = Annotated[
     Path | None, typer.Option("--config", "-c", help="The settings; without, content only.")
 ]
@@ -96,10 +114,17 @@ def run(
         bool, typer.Option(help="Handle and send what is there now, then stop.")
     ] = False,
 ) -> None:
-    """Watch every mailbox, send, digest. SIGTERM finishes what is in flight and stops."""
+    """Watch every mailbox, send, digest. SIGTERM or Ctrl-C finishes what is in flight and stops.
+
+    On a terminal a table shows how things stand; elsewhere, only the log is written, to standard
+    error. Exit status: 0 ended in good order, 1 a mailbox failed or something was still busy.
+    """
     settings = load(config)
     configure_log(settings.log)
-    with Service.of(settings, config) as service:
+    with (
+        Service.of(settings, config) as service,
+        shown(service.status, settings, service.stop, once=once),
+    ):
         good = service.once() if once else service.run_until_signal()
     sys.exit(0 if good else 1)
 
@@ -108,7 +133,7 @@ def run(
 def classify(
     paths: Paths,
     config: MaybeConfig = None,
-    format: Annotated[Format, typer.Option()] = Format.TEXT,  # noqa: A002 - the option's name
+    format: AsLines = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
     """Name what each mail is, and what would be done about it."""
     settings = load(config) if config else None
@@ -137,7 +162,7 @@ def diff(
     new_rules: Annotated[Path, typer.Argument(help="Another one.")],
     paths: MaybePaths = None,
     config: MaybeConfig = None,
-    format: Annotated[Format, typer.Option()] = Format.TEXT,  # noqa: A002 - the option's name
+    format: AsLines = Format.TEXT,  # noqa: A002 - the option's name
     *,
     of_store: Annotated[
         bool, typer.Option("--kept", help="Also the mails that the store keeps.")
@@ -161,7 +186,8 @@ def diff(
 
 @app.command()
 def explain(
-    file: Annotated[str, typer.Argument(help="One mail, or -")], config: MaybeConfig = None
+    file: Annotated[str, typer.Argument(help="One mail (.eml), or - for standard input.")],
+    config: MaybeConfig = None,
 ) -> None:
     """Show why a mail is judged as it is: what was tried, what held, what would be sent to whom."""
     settings = load(config) if config else None
@@ -207,6 +233,9 @@ def check(
     sys.exit(0 if not broken and all(score.enough for score in scores) else 1)
 
 
+app.command()(replay)
+
+
 @app.command()
 def digest(
     config: Config = DEFAULT_CONFIG,
@@ -235,7 +264,9 @@ def status(
     config: Config = DEFAULT_CONFIG,
     *,
     check: Annotated[bool, typer.Option(help="Exit status 1 if something is not well.")] = False,
-    format: Annotated[StatusFormat, typer.Option()] = StatusFormat.TEXT,  # noqa: A002 - as above
+    format: Annotated[  # noqa: A002 - as above
+        StatusFormat, typer.Option(help="For people, or one JSON object.")
+    ] = StatusFormat.TEXT,
 ) -> None:
     """Mailboxes, incidents, outbox, budgets, and what is not well."""
     settings, refused = load_in_part(config)

@@ -27,6 +27,9 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
+AsLines = Annotated[Format, typer.Option(help="For people, or one JSON object a line.")]
+
+
 def fail(*messages: str) -> NoReturn:
     """Say what is wrong and end with 2."""
     for message in messages:
@@ -35,16 +38,16 @@ def fail(*messages: str) -> NoReturn:
 
 
 @contextmanager
-def store_of(settings: Settings) -> Iterator[SqlStore]:
-    """The store that they name; one that is not there is not made. Raises StoreError."""
-    with closing(open_store(settings.store.url, must_exist=True)) as store:
+def store_of(settings: Settings, *, make: bool = False) -> Iterator[SqlStore]:
+    """The store that they name; one that is not there is made only if asked. Raises StoreError."""
+    with closing(open_store(settings.store.url, must_exist=not make)) as store:
         yield store
 
 
 @contextmanager
-def opened(config: Path) -> Iterator[SqlStore]:
+def opened(config: Path, *, make: bool = False) -> Iterator[SqlStore]:
     """The store that the settings name, whatever is wrong with contact files."""
-    with store_of(load_in_part(config)[0]) as store:
+    with store_of(load_in_part(config)[0], make=make) as store:
         yield store
 
 

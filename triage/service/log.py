@@ -28,9 +28,13 @@ class _StandardError:
             sys.stderr.flush()
 
 
+def without_addresses(words: str) -> str:
+    """No mail address, whoever wrote it: a server's answer, a budget, a fault, a subject."""
+    return _ADDRESS.sub("<address>", words)
+
+
 def _without_addresses(_logger: object, _name: str, line: Any) -> str:
-    """No mail address, whoever put it into a value: a server's answer, a budget, a fault."""
-    return _ADDRESS.sub("<address>", str(line))
+    return without_addresses(str(line))
 
 
 def configure_log(section: LogSection) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from textwrap import wrap
 
@@ -13,7 +13,7 @@ from rich.cells import set_cell_size
 from triage.adapters.connection import printable
 from triage.incident.incident import Incident
 from triage.ports import Store
-from triage.rows import Way, WayOut
+from triage.rows import MailRow, Way, WayOut
 from triage.service.budget import Budgets
 from triage.service.health import Health, MailboxHealth, health
 from triage.service.reach import unreachable as who_is_unreachable
@@ -22,6 +22,8 @@ from triage.settings import Settings
 _WIDTH = 80
 _LABEL = 12
 _INCIDENTS = 10
+_MAILS = 5
+_MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,12 @@ class Status:
     """Mails of the budget `total` that are used up."""
     refused: int = 0
     """Faults for which tenants and contacts are not taken over."""
+    latest: tuple[MailRow, ...] = ()
+    """The mails that were judged last, newest first."""
+    handled: Mapping[str, int] = field(default_factory=dict)
+    """Mails that were judged in the last minute, by mailbox."""
+    sent: Mapping[Way, int] = field(default_factory=dict)
+    """Messages that left in the last hour."""
 
 
 def status(settings: Settings, store: Store, now: datetime, refused: Sequence[str] = ()) -> Status:
@@ -45,9 +53,18 @@ def status(settings: Settings, store: Store, now: datetime, refused: Sequence[st
         running = unit.incidents_between(now, now + timedelta(seconds=1))
         unreachable = tuple(one.address for one in who_is_unreachable(unit, now))
         spent = Budgets(settings).spent(unit, now)
+        latest, handled = unit.newest_mails(_MAILS), unit.handled_since(now - _MINUTE)
+        sent = unit.sent_since(now - _HOUR)
     newest = sorted(running, key=lambda one: one.last_seen_at, reverse=True)[:_INCIDENTS]
     return Status(
-        health(settings, store, now, refused), tuple(newest), unreachable, spent, len(refused)
+        health(settings, store, now, refused),
+        tuple(newest),
+        unreachable,
+        spent,
+        len(refused),
+        tuple(latest),
+        handled,
+        sent,
     )
 
 
@@ -55,14 +72,12 @@ def as_text(status: Status, settings: Settings) -> Iterator[str]:
     """Lines of at most 80 columns, but for single words that are longer."""
     state = status.health
     for mailbox in state.mailboxes:
-        yield from _line("mailbox", _mailbox(mailbox, state.at))
+        handled = status.handled.get(mailbox.name, 0)
+        yield from _line("mailbox", _mailbox(mailbox, state.at, handled))
         if mailbox.error:
             yield from _line("", mailbox.error)
-    yield from _line("outbox", _way(state.tally.ways[Way.MAIL]))
-    if settings.alarm is not None:
-        yield from _line("alarms", _way(state.tally.ways[Way.ALARM]))
-    if not settings.tickets.by_mail:
-        yield from _line("tickets", _way(state.tally.ways[Way.TICKET]))
+    for label, way in ways_shown(settings).items():
+        yield from _line(label, _way(state.tally.ways[way], status.sent.get(way, 0)))
     total = settings.budgets.total
     yield from _line("budget", f"{status.spent} of {total.count} mails in {total.per}")
     if state.tally.over_budget_until is not None:
@@ -86,9 +101,20 @@ def as_text(status: Status, settings: Settings) -> Iterator[str]:
         yield from _line("shadow", "on: nothing is sent, moved or flagged")
 
 
+def ways_shown(settings: Settings) -> dict[str, Way]:
+    """What leaves by the ways that are configured, each by its name for people."""
+    shown = {"outbox": Way.MAIL}
+    shown |= {"alarms": Way.ALARM} if settings.alarm is not None else {}
+    return shown | ({} if settings.tickets.by_mail else {"tickets": Way.TICKET})
+
+
 def as_json(status: Status, settings: Settings) -> str:
     """The same facts as one JSON object; times are ISO 8601 in UTC."""
     state, tally, total = status.health, status.health.tally, settings.budgets.total
+    ways = {
+        label: asdict(tally.ways[way]) | {"sent_last_hour": status.sent.get(way, 0)}
+        for label, way in ways_shown(settings).items()
+    }
     facts = {
         "at": state.at,
         "healthy": not state.symptoms,
@@ -96,10 +122,13 @@ def as_json(status: Status, settings: Settings) -> str:
             {"key": one.key, "title": one.title, "text": one.text, "since": one.since}
             for one in state.symptoms
         ],
-        "mailboxes": [asdict(mailbox) for mailbox in state.mailboxes],
-        "outbox": asdict(tally.ways[Way.MAIL]),
-        "alarms": asdict(tally.ways[Way.ALARM]) if settings.alarm is not None else None,
-        "tickets": None if settings.tickets.by_mail else asdict(tally.ways[Way.TICKET]),
+        "mailboxes": [
+            asdict(mailbox) | {"mails_last_minute": status.handled.get(mailbox.name, 0)}
+            for mailbox in state.mailboxes
+        ],
+        "outbox": ways["outbox"],
+        "alarms": ways.get("alarms"),
+        "tickets": ways.get("tickets"),
         "budget": {
             "spent": status.spent,
             "count": total.count,
@@ -152,7 +181,7 @@ def _line(label: str, words: str) -> list[str]:
     )
 
 
-def _mailbox(mailbox: MailboxHealth, now: datetime) -> str:
+def _mailbox(mailbox: MailboxHealth, now: datetime, handled: int) -> str:
     if mailbox.last_progress is None:
         return f"{mailbox.name}: never opened"
     words = [f"{mailbox.name}: {mailbox.folder} read up to UID {mailbox.cursor}"]
@@ -160,6 +189,8 @@ def _mailbox(mailbox: MailboxHealth, now: datetime) -> str:
         words.append(f"at most {mailbox.lag} waiting")
     if mailbox.waiting_since is not None:
         words.append(f"oldest of {mailbox.waiting_since:%Y-%m-%d %H:%M} UTC")
+    if handled:
+        words.append(f"{handled} judged in the last minute")
     seconds = max(0, int((now - mailbox.last_progress).total_seconds()))
     return ", ".join([*words, f"progress {seconds} s ago"])
 
@@ -179,11 +210,12 @@ def _contacts(status: Status, settings: Settings) -> str:
     return f"{words}; {files} read" if files else words
 
 
-def _way(out: WayOut) -> str:
+def _way(out: WayOut, sent: int) -> str:
     counts = {"pending": out.pending, "dead": out.dead, "held": out.held}
     shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     waits = f"; put off since {out.put_off_since:%Y-%m-%d %H:%M} UTC" if out.put_off_since else ""
-    return f"{shown or 'nothing waits'}{waits}"
+    left = f"; {sent} sent in the last hour" if sent else ""
+    return f"{shown or 'nothing waits'}{waits}{left}"
 
 
 def _incident(one: Incident) -> str:

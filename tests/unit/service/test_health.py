@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from triage.catalog.rule import Severity
 from triage.incident.incident import Incident
 from triage.ports import StoreError
-from triage.rows import Level, MailboxRow, Tally, Way, WayOut
+from triage.rows import Level, MailboxRow, MailRow, Tally, Way, WayOut
 from triage.service.health import Health, health
 from triage.service.status import Status, as_json, as_text, status
 from triage.settings import Settings, load, shipped
@@ -45,6 +45,7 @@ class Kept:
         self.rows, self.reason = rows, held
         self.counts = Tally({way: ways.get(way, WayOut()) for way in Way}, 3, 2, 1)
         self.incidents: list[Incident] = []
+        self.mails: list[MailRow] = []
 
     @contextmanager
     def unit(self) -> Iterator[Kept]:
@@ -65,6 +66,15 @@ class Kept:
 
     def undeliverable(self) -> tuple[()]:
         return ()
+
+    def newest_mails(self, limit: int) -> list[MailRow]:
+        return self.mails[:limit]
+
+    def handled_since(self, at: datetime) -> dict[str, int]:
+        return {"support": 840} if at == NOON - timedelta(minutes=1) else {}
+
+    def sent_since(self, at: datetime) -> dict[Way, int]:
+        return dict.fromkeys(Way, 12) if at == NOON - timedelta(hours=1) else {}
 
     def levels(self, names: Sequence[str]) -> dict[str, Level]:
         return {name: Level(195.0, NOON) for name in names}
@@ -174,7 +184,14 @@ def test_status_fits_80_columns_and_says_nothing_to_the_terminal() -> None:
     assert max(map(cell_len, lines)) <= 80
     assert all(line.isprintable() for line in lines)
     text = "\n".join(lines)
-    for fact in ("UID 41", "at most 100 waiting", "3 pending, 1 dead", "5 of 200", "3 open"):
+    for fact in (
+        "UID 41",
+        "at most 100 waiting",
+        "3 pending, 1 dead",
+        "5 of 200",
+        "3 open",
+        "12 sent",
+    ):
         assert fact in text
 
 
@@ -184,7 +201,8 @@ def test_json_has_the_same_facts() -> None:
     assert [fault["key"] for fault in facts["faults"]] == ["mailbox support", "dead mail"]
     assert facts["mailboxes"][0]["lag"] == 100
     assert facts["mailboxes"][0]["last_progress"] == "2026-11-22T12:00:00+00:00"
-    assert facts["outbox"]["dead"] == 1
+    assert facts["mailboxes"][0]["mails_last_minute"] == 840
+    assert (facts["outbox"]["dead"], facts["outbox"]["sent_last_hour"]) == (1, 12)
     budget = {"spent": 5, "count": 200, "seconds": 3600, "waiting": 0, "until": None}
     assert facts["budget"] == budget
     assert facts["incidents"]["open"] == 3
