@@ -98,7 +98,8 @@ def outbox_hold(
     reason: Annotated[str, typer.Option(help="Why, for the next person.")] = "by an operator",
 ) -> None:
     """Stop all sending at once, also after a restart, until `resume`."""
-    with unit_of(config) as unit:
+    # Also before the first start: so that it sends nothing.
+    with opened(config, make=True) as store, store.unit() as unit:
         unit.hold(reason)
 
 
@@ -141,7 +142,7 @@ def silence_add(
         fail(str(error))
     if faults := _strangers(parsed, settings):
         fail(*faults)
-    with store_of(settings) as store:
+    with store_of(settings, make=True) as store:
         now = store.now()
         ends = _end(now, for_, until, ZoneInfo(settings.support.timezone))
         with store.unit() as unit:

@@ -11,7 +11,7 @@ import typer
 
 from triage.adapters.files import read_catalog
 from triage.adapters.store import SqlStore, back_up, restoring, upgrade_store
-from triage.options import DEFAULT_CONFIG, Config, Format, store_of
+from triage.options import DEFAULT_CONFIG, AsLines, Config, Format, store_of
 from triage.replay import Replay, kept_mails
 from triage.service.restored import make_safe
 from triage.settings import Settings, load, load_in_part
@@ -75,7 +75,7 @@ def replay(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Only mails seen on this day (UTC) or later."),
     ] = None,
-    format: Annotated[Format, typer.Option()] = Format.TEXT,  # noqa: A002 - the option's name
+    format: AsLines = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
     """Judge the kept notifications again, without effects, and show what would change."""
     settings = load(config)

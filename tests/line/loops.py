@@ -17,6 +17,7 @@ from triage.mail.message import RawMail
 from triage.pipeline import Judge, world
 from triage.pipeline import policy as policy_of
 from triage.rows import OutboxRow, OutboxState
+from triage.service.closing import close_quiet
 from triage.service.dispatch import Dispatcher
 from triage.service.record import Recorder
 from triage.settings import Settings, load
@@ -118,9 +119,8 @@ class Instance:
 
     # As a service
     def act(self) -> None:
-        quiet_since = self.world.time - self.settings.policy.quiet_after
         with self.store.unit() as unit:
-            unit.close_incidents(quiet_since, self.world.time)
+            close_quiet(unit, self.settings, self.world.time)
         self._dispatcher.respond(self.world.time)
         self._dispatcher.send()
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from tests.line.desk import EMAILS, QUEUE, Line, other_record, text, to
 from triage.ports import Fault, SendError
 from triage.rows import OutboxState
+from triage.service.closing import close_quiet
 
 
 def test_nothing_is_sent_before_group_wait_has_passed(line: Line) -> None:
@@ -73,7 +74,7 @@ def test_an_incident_closes_when_quiet_and_the_next_mail_opens_a_new_episode(lin
     line.later(minutes=1)
     line.hands.time += timedelta(days=8)
     with line.store.unit() as unit:
-        assert unit.close_incidents(line.hands.time - timedelta(days=7), line.hands.time) == 1
+        assert close_quiet(unit, line.settings, line.hands.time) == 1
     assert line.read(QUEUE) == "first_in_incident"
     assert len(line.later(minutes=1)) == 1
 

@@ -131,7 +131,7 @@ def test_two_hundred_mails_give_the_right_messages_and_a_second_run_gives_none(
 def test_killed_in_the_middle_it_ends_as_if_nothing_had_happened(world: World) -> None:
     names = _names()
     world.deliver(names)
-    for _ in range(3):
+    for _ in range(2):  # of four batches each life may see two through
         process = world.start()
         moved = len(world.mailbox().get("Triage/Known", ()))
         _soon(lambda moved=moved: len(world.mailbox().get("Triage/Known", ())) > moved)

@@ -17,6 +17,12 @@ _IDS = re.compile(
     r"|\b[A-Za-z0-9]{15,}\b"  # Salesforce's, and digests in hex
 )
 _NUMBERS = re.compile(r"\d+")
+_ADDRESSES = re.compile(r"[^\s<>()\[\]\"',;:@]{1,128}@[^\s<>()\[\]\"',;:@]{1,255}")
+_LINKS = re.compile(
+    r"\b[a-z][a-z0-9+.-]{1,15}://[^\s<>\"']+"
+    r"|\b[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,5}\.(?:salesforce|force)\.com\b[^\s<>\"']{0,200}",
+    re.IGNORECASE,
+)
 _VARIES = re.compile(r" (?:names|for|of) ")
 """Behind these words the reason of a suspicion names what the forger wrote."""
 _LABELLED = re.compile(
@@ -34,6 +40,11 @@ def masked(message: str) -> str:
     """The message with ids and numbers replaced, so that repeats look alike; at most 300 long."""
     text = _IDS.sub(lambda m: "ID" if any(c.isdigit() for c in m[0]) else m[0], message)
     return " ".join(_NUMBERS.sub("N", text).split())[:_MASKED_CHARACTERS]
+
+
+def anonymous(text: str) -> str:
+    """Masked, and without addresses and links, which name people and organisations."""
+    return masked(_LINKS.sub("LINK", _ADDRESSES.sub("ADDRESS", text)))
 
 
 def owner_key(case: Case) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from triage.catalog.rule import Severity
-from triage.incident.incident import Incident, Reason
-from triage.response import digest, reply, ticket
+from triage.incident.incident import Reason
+from triage.incident.trend import WEEKS, IncidentTrend
+from triage.response import closing, content, digest, reply, ticket
 from triage.response.markdown import Bar
 from triage.response.message import CauseOfMail, OutboundMessage, RecordLink
 from triage.response.render import RenderFault, to_octets
@@ -62,6 +64,9 @@ def _translations(templates: Templates, broken: AbstractSet[str]) -> Iterator[Te
 def _mails(templates: Templates) -> Iterator[tuple[str, Callable[[], OutboundMessage]]]:
     for path in templates:
         match path.removesuffix(".md.j2").split("/"):
+            case ["replies", language, "_closing"]:
+                for causes in (_causes("_closing"), _causes("_closing")[1:]):
+                    yield path, partial(_closing, templates, causes, language)
             case ["replies", language, name] if not name.startswith("_"):
                 for cause in _causes(name):
                     yield path, partial(_reply, templates, cause, language)
@@ -70,6 +75,8 @@ def _mails(templates: Templates) -> Iterator[tuple[str, Callable[[], OutboundMes
                     yield path, partial(_digest, templates, audience, language)
     for reason in (Reason.UNKNOWN_ERROR, Reason.SUSPICIOUS):
         yield "tickets/incident.md.j2", partial(_ticket, templates, reason)
+    for by_mail in (True, False):
+        yield "tickets/closing.md.j2", partial(_quiet, templates, by_mail=by_mail)
     yield "tickets/own.md.j2", partial(_own, templates)
 
 
@@ -92,6 +99,9 @@ def _causes(template: str) -> tuple[CauseOfMail, CauseOfMail]:
         setup_url=f"https://{_HOST}",
         status_page_url=reply.status_page_url("northwind"),
         repeated=True,
+        told_at=_AT,
+        new_count=2,
+        closed_at=_AT + timedelta(days=7),
         evidence="The words that matched",
     )
     poor = CauseOfMail(
@@ -105,6 +115,9 @@ def _causes(template: str) -> tuple[CauseOfMail, CauseOfMail]:
         first_seen=_AT,
         last_seen=_AT,
         sandbox=True,
+        quiet_since=_AT,
+        told_before_at=_AT,
+        closed_at=_AT + timedelta(hours=2),
     )
     return rich, poor
 
@@ -122,8 +135,39 @@ def _reply(templates: Templates, cause: CauseOfMail, language: str) -> OutboundM
     )
 
 
+def _closing(templates: Templates, causes: Sequence[CauseOfMail], language: str) -> OutboundMessage:
+    return closing.closing(
+        causes,
+        tenant=_TENANT,
+        recipient="priya@northwind.example",
+        language=language,
+        templates=templates,
+        from_=_FROM,
+        message_id=_ID,
+    )
+
+
 def _ticket(templates: Templates, reason: Reason) -> OutboundMessage:
-    about = ticket.Ticket(
+    return ticket.ticket(
+        _about(reason), to=("team@example.com",), from_=_FROM, templates=templates, message_id=_ID
+    )
+
+
+def _quiet(templates: Templates, *, by_mail: bool) -> OutboundMessage:
+    abouts = [_about(reason) for reason in (Reason.UNKNOWN_ERROR, Reason.SUSPICIOUS)]
+    return ticket.quiet(
+        abouts if by_mail else abouts[:1],
+        to=("team@example.com",),
+        from_=_FROM,
+        templates=templates,
+        message_id=_ID,
+        by_mail=by_mail,
+    )
+
+
+def _about(reason: Reason) -> ticket.Ticket:
+    again = reason is Reason.SUSPICIOUS
+    return ticket.Ticket(
         title="A title",
         reason=reason,
         kind="apex_exception",
@@ -135,9 +179,11 @@ def _ticket(templates: Templates, reason: Reason) -> OutboundMessage:
         evidence=("words",),
         note="A note",
         excerpt="Text",
-    )
-    return ticket.ticket(
-        about, to=("team@example.com",), from_=_FROM, templates=templates, message_id=_ID
+        told_at=_AT if again else None,
+        new_count=2,
+        quiet_since=None if again else _AT,
+        told_before_at=_AT,
+        closed_at=_AT,
     )
 
 
@@ -152,34 +198,49 @@ def _own(templates: Templates) -> OutboundMessage:
 
 
 def _digest(templates: Templates, audience: Tenant | None, language: str) -> OutboundMessage:
-    incident = Incident(
-        *(1, "f" * 64, 2, "northwind", None, "apex_exception", "A title"),
-        *(Severity.HIGH, _AT, _AT, None, 3),
+    """One in which no list is empty, and some are longer than what is shown."""
+    incident = IncidentTrend(
+        *(1, "f" * 64, 2, "northwind", None, "apex_exception", "A title", Severity.HIGH, _AT, None),
+        counts=tuple(range(WEEKS)),
+        last_at=_AT,
+        told_at=_AT,
     )
-    content = digest.DigestContent(
+    rich = content.Running(incident, "A title", "What is to be done.", "An example")
+    poor = content.Running(
+        replace(incident, tenant=None, episode=1, last_at=None, told_at=None), "A title"
+    )
+    rows = (rich, poor) * content.MAX_ROWS
+    entries = (content.Entry("any/rule", "A title", 2),) * content.MAX_ROWS
+    digested = content.DigestContent(
         week="2026-W47",
         start=_AT,
         end=_AT + timedelta(days=7),
         audience="support" if audience is None else audience.name,
-        off=(incident,),
-        at_risk=(incident,),
+        off=rows,
+        at_risk=rows,
+        opened=rows,
+        growing=rows,
+        closed=rows,
         known=(Bar("A known error", 3, 2),),
         tenants=(Bar("northwind", 3, 2), Bar("contoso", 0, 1)),
-        unknown=(incident,),
-        suspicious=(incident,),
-        own=(incident,),
-        held=(digest.Held("silenced", "Why", 2),),
-        unreachable=(),
+        remedies=(content.Remedy("any/rule", "A title", "template", 4, 1, 2, 1, 9),),
+        silent=(content.Silent("northwind", (1, 1, 1, 0, 0, 0, 0, 0), _AT),) * content.MAX_ROWS,
+        unknown=rows,
+        suspicious=rows,
+        own=rows,
+        held=(content.Held("silenced", "Why", 2),),
+        bounced=(content.Bounce("priya@northwind.example", "5.1.1", 2, _AT),),
+        budgets=("total",),
+        over_budget=(("northwind", 2),),
+        debt=content.Debt(entries, entries, entries, ("any/rule",)),
         mails=9,
         not_ours=3,
         notifications=3,
         before=3,
         quarantined=1,
-        waiting=1,
-        dead=1,
     )
     return digest.digest(
-        content,
+        digested,
         recipient="leads@example.com",
         from_=_FROM,
         templates=templates,

@@ -46,6 +46,8 @@ class Filing:
     """managed_package | apex_exception | api_error_alert | other | suspicious"""
     count: int
     """Notifications so far."""
+    closed: bool = False
+    """Whether it is the last one: the incident became quiet. It never makes a ticket."""
 
     def octets(self) -> bytes:
         """As one JSON object."""
@@ -60,7 +62,9 @@ class Filing:
             raise ValueError(f"this is no ticket: {error}") from error
 
 
-def filing(incident: Incident, message: OutboundMessage, now: datetime) -> Filing:
+def filing(
+    incident: Incident, message: OutboundMessage, now: datetime, *, closed: bool = False
+) -> Filing:
     """The ticket that a mail would have been."""
     return Filing(
         id=message.triage_id,
@@ -73,4 +77,5 @@ def filing(incident: Incident, message: OutboundMessage, now: datetime) -> Filin
         rule=incident.rule or "",
         kind=incident.kind,
         count=incident.notifications,
+        closed=closed,
     )

@@ -21,6 +21,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
+from triage.response import trend
+
 WIDTH = 76
 """Columns of the text part; RFC 5322, 2.1.1 asks for at most 78."""
 
@@ -185,6 +187,8 @@ def _html(tokens: Sequence[Token]) -> str:
     for token in tokens:
         if token.type == "fence" and token.info == "bars":
             token.type, token.content = "html_block", _bars_as_html(_bars(token.content))
+        elif token.type == "fence" and token.info == "trends":
+            token.type, token.content = "html_block", trend.as_html(trend.read(token.content))
     return str(_PARSER.renderer.render(tokens, _PARSER.options, {}))
 
 
@@ -238,6 +242,8 @@ def _block(node: SyntaxTreeNode, width: int) -> str:  # noqa: PLR0911 - one a ki
             return _indented(_blocks(node.children, width - 2), "> ", "> ")
         case "fence" if node.info == "bars":
             return _bars_as_text(_bars(node.content))
+        case "fence" if node.info == "trends":
+            return trend.as_text(trend.read(node.content), WIDTH)
         case "fence" | "code_block":
             return _indented(node.content.rstrip("\n"), "    ", "    ")
         case "hr":

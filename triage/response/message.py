@@ -57,6 +57,16 @@ class CauseOfMail:
     """The API Status Page of the tenant's Agent Connect; None when no sub-domain is known."""
     repeated: bool = False
     """This recipient has heard of the incident before."""
+    told_at: datetime | None = None
+    """When it was that; None where only a store that is lost knew it, or for the first mail."""
+    new_count: int = 0
+    """Notifications since then; 0 when it is not known."""
+    quiet_since: datetime | None = None
+    """The recipient heard of an earlier episode, which was last seen then; else None."""
+    told_before_at: datetime | None = None
+    """When the last mail about that episode went to this recipient."""
+    closed_at: datetime | None = None
+    """When it was quiet for long enough; only in the last mail."""
     evidence: str = ""
     """The words of the notification that named the error."""
 

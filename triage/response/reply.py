@@ -119,7 +119,7 @@ def reply(
     zone = ZoneInfo(tenant.timezone)
     urls = [cause.setup_url for cause in causes if cause.setup_url]
     urls += [record.url for cause in causes for record in cause.records if record.url]
-    ordered = sorted(causes, key=_urgency)
+    ordered = sorted(causes, key=urgency)
     path, language = templates.localised("replies", (language, tenant.language), "_mail.md.j2")
     rendered = body(
         templates,
@@ -153,7 +153,7 @@ def _section(
 ) -> _Section:
     new = sum(record.new for record in cause.records) if cause.repeated else 0
     path, found = templates.localised("replies", languages, f"{cause.template}.md.j2")
-    cause = _for_templates(_in_language(cause, templates, found))
+    cause = _for_templates(in_language(cause, templates, found))
     text = templates.render(path, language=found, timezone=zone, cause=cause).strip()
     heading, _, text = text.partition("\n")
     if not heading.startswith("## "):
@@ -164,12 +164,12 @@ def _section(
         cause=cause,
         title=Markup(heading[3:].strip()),  # noqa: S704 - output of a template
         body=Markup(text.strip()),  # noqa: S704 - output of a template
-        state=_state(cause),
+        state=state_of(cause),
         new=new,
     )
 
 
-def _in_language(cause: CauseOfMail, templates: Templates, language: str) -> CauseOfMail:
+def in_language(cause: CauseOfMail, templates: Templates, language: str) -> CauseOfMail:
     """The cause with the title and the summary of its rule in this language, if it has them."""
     words = templates.words(language, cause.rule)
     if not words:
@@ -186,10 +186,12 @@ def _for_templates(cause: CauseOfMail) -> CauseOfMail:
     return replace(cause, facts=facts, records=tuple(new_first[:MAX_RECORDS]), more_records=more)
 
 
-def _state(cause: CauseOfMail) -> str:
+def state_of(cause: CauseOfMail) -> str:
+    """Whether the integration is off: yes | possible | no; always no for a sandbox."""
     return "no" if cause.sandbox else cause.disables_integration
 
 
-def _urgency(cause: CauseOfMail) -> tuple[int, int, object, str]:
+def urgency(cause: CauseOfMail) -> tuple[int, int, object, str]:
+    """The order of causes in a mail: what is switched off first, then by severity."""
     severity = -_SEVERITIES.index(Severity(cause.severity))
-    return _ORDER.index(_state(cause)), severity, cause.first_seen, cause.rule
+    return _ORDER.index(state_of(cause)), severity, cause.first_seen, cause.rule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
@@ -173,6 +173,12 @@ class Ticket:
     excerpt: str = ""
     recipients: tuple[str, ...] = ()
     """Who gets the fix instructions; empty when nobody was told."""
+    told_at: datetime | None = None
+    """As in CauseOfMail, and the next three: what changed since support was told last."""
+    new_count: int = 0
+    quiet_since: datetime | None = None
+    told_before_at: datetime | None = None
+    closed_at: datetime | None = None
 
 
 _URL = re.compile(
@@ -218,6 +224,33 @@ def ticket(
         ticket=shown,
         suspicious=suspicious,
         sentence=SENTENCES[about.reason],
+        by_mail=by_mail,
+    )
+    return _message(rendered, Audience.TICKET, to, from_, message_id, references)
+
+
+def quiet(
+    about: Sequence[Ticket],
+    *,
+    to: tuple[str, ...],
+    from_: str,
+    templates: Templates,
+    message_id: str,
+    references: tuple[str, ...] = (),
+    timezone: tzinfo = UTC,
+    by_mail: bool = True,
+) -> OutboundMessage:
+    """The last that support hears of incidents which became quiet. Raises TemplateFault."""
+    rendered = body(
+        templates,
+        "tickets/closing.md.j2",
+        language="en",
+        timezone=timezone,
+        hosts=frozenset(),
+        tickets=[
+            replace(one, title=_cut(one_line(one.title), 200, suspicious=False)) for one in about
+        ],
+        quiet_since=max(one.last_seen for one in about),
         by_mail=by_mail,
     )
     return _message(rendered, Audience.TICKET, to, from_, message_id, references)

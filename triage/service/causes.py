@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from triage.catalog.load import Catalog
 from triage.incident.incident import Incident, Reason
@@ -41,6 +42,7 @@ def cause_of_mail(pending: PendingResponse, catalog: Catalog, tenant: Tenant) ->
         setup_url=f"https://{host}" if host else None,
         status_page_url=status_page_url(sub_domain) if sub_domain else None,
         repeated=pending.history.responses > 0,
+        **_changed(pending),
         evidence="; ".join(_strings(detail.get("evidence"))),
     )
 
@@ -50,6 +52,7 @@ def ticket_of_incident(pending: PendingResponse, catalog: Catalog, tenant: Tenan
     incident, detail = pending.incident, pending.incident.detail
     rule = catalog.rules.get(incident.rule or "")
     host = _host(tenant, str(detail.get("host", ""))) if tenant else None
+    new = set(pending.new_record_ids)
     return Ticket(
         title=incident.title,
         reason=Reason(str(detail.get("reason", Reason.UNKNOWN_ERROR))),
@@ -68,8 +71,8 @@ def ticket_of_incident(pending: PendingResponse, catalog: Catalog, tenant: Tenan
         evidence=_strings(detail.get("evidence")),
         runner_up=next(iter(_strings(detail.get("tried"))), "") if rule is None else "",
         records=tuple(
-            RecordLink(record, record_url(host, record) if host else None, new=True)
-            for record in pending.record_ids
+            RecordLink(record, record_url(host, record) if host else None, record in new)
+            for record in sorted(pending.record_ids, key=lambda one: one not in new)
         ),
         mail_subject=str(detail.get("subject", "")),
         mail_from=str(detail.get("from", "")),
@@ -77,7 +80,20 @@ def ticket_of_incident(pending: PendingResponse, catalog: Catalog, tenant: Tenan
         note=str(detail.get("note", "")),
         note_by=str(detail.get("by", "")),
         excerpt=str(detail.get("excerpt", "")),
+        **_changed(pending),
     )
+
+
+def _changed(pending: PendingResponse) -> dict[str, Any]:
+    """What changed since the recipient heard of it, under the names that templates have."""
+    earlier, repeated = pending.earlier, pending.history.responses > 0
+    return {
+        "told_at": pending.history.last_response_at if repeated else None,
+        "new_count": pending.new_notifications or 0,
+        "quiet_since": earlier.last_seen_at if earlier else None,
+        "told_before_at": earlier.last_response_at if earlier else None,
+        "closed_at": pending.incident.closed_at,
+    }
 
 
 def _may_disable(incident: Incident) -> str:

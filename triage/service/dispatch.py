@@ -6,11 +6,8 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
-from email.utils import parseaddr
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -28,24 +25,21 @@ from triage.ports import (
     StoreError,
     Unit,
 )
-from triage.response.message import Audience, OutboundMessage
-from triage.response.render import RenderFault, message_id, to_octets
-from triage.response.reply import allowed_hosts, reply
+from triage.response.message import Audience
+from triage.response.render import RenderFault
 from triage.response.templates import TemplateFault, Templates
-from triage.response.ticket import own, ticket
 from triage.rows import (
-    NewOutbox,
     OutboxRow,
     PendingResponse,
     Way,
 )
 from triage.service.budget import Budgets, Charge
-from triage.service.causes import cause_of_mail, ticket_of_incident
+from triage.service.closing import take_back, without_vain
 from triage.service.hold import Holds
-from triage.service.reach import opted_out, reader
+from triage.service.reach import opted_out
 from triage.service.restored import RESTORED
-from triage.service.tickets import ticket_row
 from triage.service.trouble import trouble
+from triage.service.writing import Writer, thread_of
 from triage.settings import Settings
 from triage.settings.types import Rate
 
@@ -84,11 +78,10 @@ class Dispatcher:
         way: Way = Way.MAIL,
     ) -> None:
         """All that a message needs: words, facts, and a way out."""
-        self._catalog, self._templates = catalog, templates
+        self._catalog = catalog
+        self._writer = Writer(settings, catalog, templates)
         self._store, self._sender, self._clock, self._way = store, sender, clock, way
         self.take_over(settings)
-        self._domain = settings.smtp.from_address.rpartition("@")[2]
-        self._restored = ""
         self._budgets = Budgets(settings)
         self._silences = tuple(of_rule(rule_id) for rule_id in settings.policy.silences)
         self._rates = [(rate.count, rate.per) for rate in _rates(settings, way)]
@@ -101,6 +94,7 @@ class Dispatcher:
     def take_over(self, settings: Settings) -> None:
         """Go on with other tenants and contacts; between two rounds only."""
         self._settings, self._tenants = settings, settings.all_tenants()
+        self._writer.take_over(settings)
         self._holds = Holds(settings, self._catalog)
 
     def respond(self, due_before: datetime) -> int:
@@ -111,7 +105,7 @@ class Dispatcher:
         """
         horizon = due_before + self._settings.policy.group_wait
         with self._store.unit() as unit:
-            self._restored = unit.switch(RESTORED) or ""
+            self._writer.restored = unit.switch(RESTORED) or ""
             if self._first_round:
                 unit.due_again(Reason.BUDGET, due_before)
             waiting = sorted(unit.pending(horizon), key=self._group)
@@ -129,6 +123,7 @@ class Dispatcher:
         with self._store.unit() as unit:
             # As it is now: records may have come since it was found to be due.
             group = self._not_silenced(unit, unit.pending(ids=ids), now)
+            group = without_vain(unit, group, self._tenants, self._catalog, now)
             if not group:
                 return 0
             ids, charge = [one.id for one in group], _charge(group[0])
@@ -136,7 +131,7 @@ class Dispatcher:
                 unit.postpone(ids, until, Reason.BUDGET)
                 return 0
             try:
-                rows = self._rows(group, now)
+                rows = self._writer.rows(group, now)
             except (TemplateFault, RenderFault) as fault:
                 unit.drop_pending(ids)
                 self._not_rendered(unit, group, fault, now)
@@ -151,7 +146,7 @@ class Dispatcher:
                 self._holds.queue(unit, row, held, now)
             if charge:
                 self._budgets.spend(unit, charge, len(rows), now)
-            unit.responded(ids, now)
+            unit.responded(ids, now, thread_of(group, rows))
         self._log.info("queued", audience=rows[0].audience, causes=len(group), messages=len(rows))
         return len(rows)
 
@@ -174,105 +169,25 @@ class Dispatcher:
         trouble(unit, self._settings, f"template {fault}", "A mail failed", words, now)
         self._log.error("not_rendered", error=str(fault))
 
-    def _rows(self, group: Sequence[PendingResponse], now: datetime) -> list[NewOutbox]:
-        """What is to be queued about the group. Raises TemplateFault, RenderFault."""
-        first, host = group[0], self._settings.tickets.host
-        if first.audience == Audience.TICKET and host and first.incident.kind != "own":
-            return [ticket_row(first.incident, self._to_support(first, host), now)]
-        tenant = first.incident.tenant
-        return [self._row(one, to_octets(one, date=now), tenant) for one in self._messages(group)]
+    def _group(self, pending: PendingResponse) -> tuple[str, str, str, bool, int, str]:
+        """What goes to one recipient about one tenant is one mail; each ticket is its own.
 
-    def _row(self, message: OutboundMessage, octets: bytes, tenant: str | None) -> NewOutbox:
-        return NewOutbox(
-            message.message_id,
-            message.audience,
-            tenant,
-            self._settings.smtp.bounce_address,
-            message.to,
-            message.message_id,
-            message.subject,
-            octets,
-        )
-
-    def _messages(self, group: Sequence[PendingResponse]) -> list[OutboundMessage]:
-        """One mail to each recipient, about all of the group. Raises TemplateFault, RenderFault.
-
-        Each of support's contacts has a mail of its own: one refused address stops no other.
+        What is held keeps nothing else waiting, and what is over has mails of its own.
         """
-        if group[0].audience == Audience.TICKET:
-            return [self._to_support(group[0], one) for one in self._settings.support.contacts]
-        return [self._reply(group)]
-
-    def _ids(self, group: Sequence[PendingResponse], to: str) -> tuple[str, tuple[str, ...]]:
-        """Message-ID and References of a mail about the group."""
-        key = " ".join(f"{p.incident.fingerprint}:{p.incident.episode}" for p in group)
-        # What was sent since a backup is not known after it is restored, and no mail may have
-        # the id of another: servers drop it as a copy.
-        unique = f"{key} {self._restored}" if self._restored else key
-        sequence = sum(one.history.responses for one in group)
-        thread = [message_id(to, one, 0, self._domain) for one in (key, unique) if sequence]
-        answered = [str(p.incident.detail["answers"]) for p in group if _answers(p)][:1]
-        own_id = message_id(to, unique, sequence, self._domain)
-        return own_id, tuple(dict.fromkeys(thread + answered))
-
-    def _reply(self, group: Sequence[PendingResponse]) -> OutboundMessage:
-        first = group[0]
-        own_id, references = self._ids(group, first.recipient)
-        tenant = self._tenants.named(first.incident.tenant)
-        if tenant is None:
-            raise RenderFault(f"the tenant {first.incident.tenant} is no longer configured")
-        if missing := {p.incident.rule or "" for p in group} - self._catalog.rules.keys():
-            raise RenderFault(f"no longer in the catalog: {', '.join(sorted(missing))}")
-        person = reader(first.recipient, tenant)
-        return reply(
-            [cause_of_mail(one, self._catalog, tenant) for one in group],
-            tenant=replace(tenant, timezone=person.timezone) if person else tenant,
-            recipient=first.recipient,
-            language=person.language if person else tenant.language,
-            templates=self._templates,
-            from_=self._settings.smtp.from_,
-            message_id=own_id,
-            references=references,
-            forwarded=any(_answers(one) for one in group),
+        incident, closing = pending.incident, pending.is_closing
+        one_mail = pending.audience != Audience.TICKET or (
+            closing and self._settings.tickets.by_mail
         )
-
-    def _to_support(self, pending: PendingResponse, to: str) -> OutboundMessage:
-        incident = pending.incident
-        own_id, references = self._ids([pending], to)
-        if incident.kind == "own":
-            return own(
-                incident.title,
-                str(incident.detail.get("text", "")),
-                to=(to,),
-                from_=self._settings.smtp.from_,
-                templates=self._templates,
-                message_id=own_id,
-                references=references,
-            )
-        tenant = self._tenants.named(incident.tenant)
-        about = ticket_of_incident(pending, self._catalog, tenant)
-        records = [record.url for record in about.records if record.url]
-        return ticket(
-            about,
-            to=(to,),
-            from_=self._settings.smtp.from_,
-            templates=self._templates,
-            message_id=own_id,
-            references=references,
-            timezone=ZoneInfo(self._settings.support.timezone),
-            hosts=allowed_hosts(tenant, records) if tenant else frozenset(),
-            by_mail=self._settings.tickets.by_mail,
-        )
-
-    def _group(self, pending: PendingResponse) -> tuple[str, str, str, int, str]:
-        """Replies to one recipient about one tenant are one mail; each ticket is its own.
-
-        What is held keeps nothing else waiting.
-        """
-        incident = pending.incident
-        alone = incident.id if pending.audience == Audience.TICKET else 0
+        alone = 0 if one_mail else incident.id
         held = self._holds.of(pending)
-        return (pending.audience, pending.recipient, incident.tenant or "", alone, held)
+        return (
+            pending.audience,
+            pending.recipient,
+            incident.tenant or "",
+            closing,
+            alone,
+            held,
+        )
 
     # Outbox to server ----------------------------------------------------------------
 
@@ -299,6 +214,10 @@ class Dispatcher:
         if opted_out(row, self._tenants):
             self._failed(row, SendError("the contact opted out meanwhile", Fault.PERMANENT))
             return False
+        if row.ends:
+            with self._store.unit() as unit:
+                if take_back(unit, row, self._clock.now()):
+                    return False
         try:
             self._sender.send(row.octets, row.sender, row.recipients)
         except SendError as error:
@@ -378,9 +297,3 @@ def _silenced(incident: Incident, silences: Sequence[Silence]) -> bool:
     """Our own troubles are told whatever is silenced."""
     labels = labels_of_incident(incident)
     return incident.kind != "own" and any(silence.holds(labels) for silence in silences)
-
-
-def _answers(pending: PendingResponse) -> bool:
-    """Whether it goes to the person who forwarded, as an answer to that mail."""
-    detail = pending.incident.detail
-    return bool(detail.get("answers")) and detail.get("by") == parseaddr(pending.recipient)[1]

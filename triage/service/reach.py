@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from email.utils import parseaddr
 
 import structlog
 
@@ -14,8 +15,8 @@ from triage.pipeline import Reading
 from triage.ports import Unit
 from triage.response.message import Audience
 from triage.response.render import RenderFault
-from triage.rows import OutboxRow, Undeliverable
-from triage.service.trouble import trouble
+from triage.rows import OutboxRow, PendingResponse, Undeliverable
+from triage.service.trouble import note, trouble
 from triage.settings import Settings
 from triage.tenant import Contact, Tenant, Tenants
 
@@ -60,6 +61,8 @@ def take_reports(
         if report.action == "failed":
             for address in (report.recipient,) if known else row.recipients:
                 unit.mark_undeliverable(address, report.status, report.diagnostic[:300], now)
+                words = f"{address}, status {report.status}: {report.diagnostic}"
+                note(unit, f"bounce {address} {report.status}", "Mail came back", words, now)
                 structlog.get_logger().warning("contact_unreachable", message_id=row.message_id)
                 if row.audience == Audience.REPLY and not settings.policy.shadow:
                     _tell_others(unit, row, address, settings, tenants.named(row.tenant), now)
@@ -79,6 +82,12 @@ def reader(recipient: str, tenant: Tenant) -> Contact | None:
     if person is None and Tenants([tenant]).by_domain(recipient.rpartition("@")[2]) is None:
         raise RenderFault(f"{recipient} is no contact of {tenant.name} any more")
     return person
+
+
+def answers(pending: PendingResponse) -> bool:
+    """Whether it goes to the person who forwarded, as an answer to that mail."""
+    detail = pending.incident.detail
+    return bool(detail.get("answers")) and detail.get("by") == parseaddr(pending.recipient)[1]
 
 
 def opted_out(row: OutboxRow, tenants: Tenants) -> bool:

@@ -23,6 +23,7 @@ from triage.pipeline import CODE_VERSION, Judge, policy, world
 from triage.ports import Clock, Mailbox, Sender, Stop, Store, StoreError
 from triage.response.templates import Templates
 from triage.rows import Way
+from triage.service.closing import close_quiet
 from triage.service.dispatch import LEASE_SECONDS, Dispatcher
 from triage.service.endpoint import Asked, open_endpoint
 from triage.service.health import Health, health
@@ -33,6 +34,7 @@ from triage.service.readers import Readers
 from triage.service.record import Recorder
 from triage.service.reload import Reload
 from triage.service.reread import Rereading
+from triage.service.status import Status, status
 from triage.service.tickets import tickets_sender
 from triage.service.watch import Pulse, Watch
 from triage.service.ways import alarm_way_out, way_in, way_out
@@ -165,6 +167,11 @@ class Service:
         self._readers.pool.close()
         self._sender.close()
         self.store.close()
+
+    def status(self) -> Status:
+        """How things stand, by the settings that are in force. Raises StoreError."""
+        settings, refused = self._readers.settings, self._reload.refused
+        return status(settings, self.store, self._clock.now(), refused)
 
     def once(self) -> bool:
         """Handle and send what is there now; False if a mailbox failed."""
@@ -302,7 +309,7 @@ class Service:
     def _housekeeping(self) -> None:
         now = self._clock.now()
         with self.store.unit() as unit:
-            unit.close_incidents(now - self._settings.policy.quiet_after, now)
+            close_quiet(unit, self._settings, now)
         for _ in range(ERASED_BATCHES):
             with self.store.unit() as unit:
                 if unit.erase_kept(now - self._settings.store.retention, ERASED_AT_ONCE) == 0:

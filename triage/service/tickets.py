@@ -18,9 +18,11 @@ from triage.rows import NewOutbox, Way
 from triage.settings import ConfigurationError, Settings
 
 
-def ticket_row(incident: Incident, message: OutboundMessage, now: datetime) -> NewOutbox:
+def ticket_row(
+    incident: Incident, message: OutboundMessage, now: datetime, *, closing: bool = False
+) -> NewOutbox:
     """The ticket that the mail would have been, to be queued. Raises ValueError."""
-    filed = filing(incident, message, now)
+    filed = filing(incident, message, now, closed=closing)
     return NewOutbox(
         message.message_id,
         message.audience,
@@ -31,6 +33,7 @@ def ticket_row(incident: Incident, message: OutboundMessage, now: datetime) -> N
         filed.title,
         filed.octets(),
         Way.TICKET,
+        (incident.id,) if closing else (),
     )
 
 

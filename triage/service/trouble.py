@@ -33,8 +33,8 @@ def trouble(
     It hears by mail and, if there is one, by the second way. What goes on all the time is noted
     `every` so often. `second_way` is False for what is wrong with that way itself.
     """
-    fingerprint = sha256(f"own\x1f{key}".encode()).hexdigest()
-    detail = {"text": text[:4000]}
+    fingerprint = _fingerprint(key)
+    detail = _detail(key, text)
     running = unit.open_incident(fingerprint)
     if running is not None and now - running.last_seen_at < every:
         return
@@ -63,3 +63,27 @@ def trouble(
         number = f"alarm {fingerprint}:{incident.episode}:{history.responses}"
         for alarm in alarms(settings.alarm, number, title, text[:4000], now):
             unit.enqueue(alarm, now)
+
+
+def note(unit: Unit, key: str, title: str, text: str, now: datetime) -> None:
+    """Only for the digest: an incident of our own that nobody is told of."""
+    fingerprint, detail = _fingerprint(key), _detail(key, text)
+    incident = unit.open_incident(fingerprint) or unit.start_incident(
+        fingerprint=fingerprint,
+        tenant=None,
+        rule=None,
+        kind="own",
+        title=title,
+        severity=Severity.LOW,
+        at=now,
+        detail=detail,
+    )
+    unit.add_occurrence(incident.id, mail_id=None, at=now, reason="", record_ids=(), detail=detail)
+
+
+def _fingerprint(key: str) -> str:
+    return sha256(f"own\x1f{key}".encode()).hexdigest()
+
+
+def _detail(key: str, text: str) -> dict[str, object]:
+    return {"text": text[:4000], "about": key[:500]}

@@ -12,12 +12,15 @@ from cronsim import CronSim
 
 from triage.catalog.load import Catalog
 from triage.incident.policy import reachable_contacts
+from triage.incident.trend import WEEKS
 from triage.ports import Clock, Store, Unit
-from triage.response.digest import build, digest, digest_key, last_complete_week, week_bounds
+from triage.response.counted import build
+from triage.response.digest import digest, digest_key
 from triage.response.message import Audience, OutboundMessage
 from triage.response.render import RenderFault, message_id, to_octets
 from triage.response.templates import TemplateFault, Templates
-from triage.rows import NewOutbox, OutboxState
+from triage.response.weeks import last_complete_week, week_bounds, week_edges
+from triage.rows import NewOutbox
 from triage.service.budget import Budgets, Charge
 from triage.service.hold import Holds
 from triage.service.reach import unreachable
@@ -72,9 +75,13 @@ class Weekly:
         return ZoneInfo(tenant.timezone if tenant else self._settings.digest.timezone)
 
     def texts(self, week: str | None) -> tuple[str, list[str]]:
-        """The week, and its digest for each audience as text. ConfigurationError for no week."""
+        """The week, and its digest for each audience as text; the last that is over for all.
+
+        Raises ConfigurationError for a week that is none.
+        """
         zone = ZoneInfo(self._settings.digest.timezone)
-        week = week or last_complete_week(self._clock.now(), zone)
+        zones = {self._zone(tenant) for tenant, _ in self._readers()} | {zone}
+        week = week or min(last_complete_week(self._clock.now(), one) for one in zones)
         try:
             week_bounds(week, zone)
         except ValueError as error:
@@ -85,12 +92,15 @@ class Weekly:
         return week, [f"{message.subject}\n\n{message.text}" for message in messages]
 
     def _readers(self) -> Iterator[tuple[Tenant | None, str]]:
-        """Each audience and reader; None is support."""
+        """Each audience and reader whom mail reaches; None is support."""
         for address in self._settings.digest.recipients:
             yield None, address
+        with self._store.unit() as unit:
+            bouncing = {one.address for one in unreachable(unit, self._clock.now())}
         for tenant in self._settings.all_tenants():
+            reached = reachable_contacts(tenant, bouncing)
             for contact in tenant.contacts:
-                if contact.digest and contact.address in reachable_contacts(tenant, ()):
+                if contact.digest and contact.address in reached:
                     yield (
                         replace(tenant, language=contact.language, timezone=contact.timezone),
                         contact.address,
@@ -135,20 +145,13 @@ class Weekly:
     ) -> OutboundMessage:
         section = self._settings.digest
         zone = self._zone(tenant)
-        start, end = week_bounds(week, zone)
-        earlier = start - timedelta(days=8)  # the week before, however long its days are
         content = build(
             week,
             timezone=zone,
             audience=tenant,
-            occurrences=unit.occurrences_between(earlier, end),
-            incidents=unit.incidents_between(start, end),
-            mails=unit.mails_between(start, end),
+            incidents=unit.trends(week_edges(week, zone, WEEKS)),
+            mails=unit.verdicts(*week_bounds(week, zone)),
             rules=self._catalog.rules,
-            undeliverable=unreachable(unit, end),
-            quarantined=sum(start <= row.at < end for row in unit.quarantined()),
-            waiting=len(unit.pending()) + len(unit.outbox((OutboxState.PENDING,))),
-            dead=len(unit.outbox((OutboxState.DEAD,))),
         )
         audience = tenant.name if tenant else SUPPORT_AUDIENCE
         return digest(

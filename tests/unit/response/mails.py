@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from triage.catalog.load import RuleSource, load
 from triage.catalog.rule import Severity
-from triage.incident.incident import Incident
-from triage.response.digest import DigestContent, Held, digest
+from triage.incident.trend import IncidentTrend
+from triage.response.closing import closing
+from triage.response.content import (
+    Bounce,
+    Debt,
+    DigestContent,
+    Entry,
+    Held,
+    Remedy,
+    Running,
+    Silent,
+)
+from triage.response.digest import digest
 from triage.response.markdown import Bar
 from triage.response.message import CauseOfMail, OutboundMessage, RecordLink
 from triage.response.reply import record_url, reply, status_page_url
@@ -85,6 +96,19 @@ REPLIES = {
         CPU,
         cause("agent_connect/job_monitor_shutoff"),
     ],
+    "repeated": [
+        replace(
+            QUEUE,
+            repeated=True,
+            records=(KNOWN_BEFORE, *QUEUE.records[1:]),
+            count=12,
+            told_at=FIRST + timedelta(minutes=1),
+            new_count=9,
+        ),
+        replace(
+            CPU, quiet_since=FIRST - timedelta(days=30), told_before_at=LAST - timedelta(days=23)
+        ),
+    ],
     "job_locked": [cause("salesforce/job_locked", facts={"job_id": "7075g00000AbCdE"})],
     "sandbox": [
         cause(
@@ -96,6 +120,44 @@ REPLIES = {
         )
     ],
 }
+
+
+CLOSINGS = {
+    "closing": [
+        replace(
+            QUEUE,
+            records=(*(replace(one, new=False) for one in QUEUE.records[:2]), QUEUE.records[2]),
+            count=12,
+            told_at=FIRST + timedelta(days=1),
+            closed_at=LAST + timedelta(days=7, minutes=53),
+        ),
+        replace(
+            CPU,
+            told_at=FIRST + timedelta(minutes=1),
+            last_seen=FIRST,
+            closed_at=LAST + timedelta(days=7, minutes=53),
+        ),
+    ],
+    "closing_off": [
+        replace(
+            cause("agent_connect/job_monitor_shutoff"),
+            told_at=FIRST + timedelta(minutes=1),
+            closed_at=LAST + timedelta(days=7, minutes=53),
+        )
+    ],
+}
+
+
+def ended(name: str, language: str) -> OutboundMessage:
+    return closing(
+        CLOSINGS[name],
+        tenant=CONTOSO,
+        recipient="jonas@contoso.example",
+        language=language,
+        templates=TEMPLATES,
+        from_="Integration support <support@example.com>",
+        message_id="triage.00@example.com",
+    )
 
 
 def written(name: str, language: str) -> OutboundMessage:
@@ -111,27 +173,47 @@ def written(name: str, language: str) -> OutboundMessage:
 
 
 def digested(language: str) -> OutboundMessage:
-    def incident(rule: str | None, title: str, notifications: int) -> Incident:
-        return Incident(
+    def running(rule: str | None, *counts: int, **more: object) -> Running:
+        known = RULES.get(rule or "")
+        title = known.title if known else "System.FooException: bar N"
+        incident = IncidentTrend(
             *(1, "f", 2 if rule else 1, "contoso" if rule else None, rule, "apex_exception"),
-            *(title, Severity.HIGH, FIRST, LAST, None, notifications),
+            *(title, Severity.HIGH, FIRST, None),
+            counts=counts,
+            last_at=LAST,
+            told_at=FIRST if rule else None,
         )
+        summary = known.remediation.summary if known else ""
+        example = "" if known else "Apex script unhandled exception by user/organization: ID/ID"
+        return Running(replace(incident, **more), title, summary, example)
 
-    queue, cpu, off = (RULES[one.rule] for one in (QUEUE, CPU, REPLIES["switched_off_first"][2]))
+    def entry(rule: str, count: int) -> Entry:
+        return Entry(rule, RULES[rule].title, count)
+
+    queue, cpu = (RULES[one.rule] for one in (QUEUE, CPU))
+    off, lock = "agent_connect/job_monitor_shutoff", "salesforce/job_locked"
     content = DigestContent(
         week="2026-W47",
         start=datetime(2026, 11, 15, 23, tzinfo=UTC),
         end=datetime(2026, 11, 22, 23, tzinfo=UTC),
         audience="support",
-        off=(incident(off.id, off.title, 1),),
-        at_risk=(incident(cpu.id, cpu.title, 1840),),
+        off=(running(off, 0, 0, 0, 0, 0, 0, 0, 1), running(lock, *[0] * 7, 2, told_at=None)),
+        at_risk=(running(cpu.id, 0, 0, 0, 0, 1, 3, 12, 1840),),
+        opened=(running(off, 0, 0, 0, 0, 0, 0, 0, 1), running(None, 0, 0, 0, 0, 0, 0, 0, 2)),
+        growing=(running(cpu.id, 0, 0, 0, 0, 1, 3, 12, 1840),),
+        closed=(running(queue.id, 5, 9, 14, 8, 3, 0, 1, 0, tenant=None, episode=1),),
         known=(
             Bar(f"{cpu.title} (contoso)", 1840, 12, cpu.id, "contoso"),
             Bar(f"{queue.title} (unknown tenant)", 7, 7, queue.id, "unknown tenant"),
             Bar("4 others", 4, 9, "others"),
         ),
         tenants=(Bar("contoso", 1841, 20), Bar("unknown tenant", 10, 8, "unknown tenant")),
-        unknown=(incident(None, "System.FooException: bar", 2),),
+        remedies=(
+            Remedy(queue.id, queue.title, queue.remediation.template, 6, 3, 2, 1, 9),
+            Remedy(cpu.id, cpu.title, cpu.remediation.template, 1, 0, 0, 1, 0),
+        ),
+        silent=(Silent("northwind", (2, 4, 0, 3, 1, 0, 0, 0), FIRST - timedelta(days=20)),),
+        unknown=(running(None, 0, 0, 0, 0, 0, 0, 0, 2),),
         suspicious=(),
         own=(),
         held=tuple(
@@ -139,14 +221,20 @@ def digested(language: str) -> OutboundMessage:
             for reason in SENTENCES
             if reason.value in {"silenced", "sandbox", "within_repeat_interval"}
         ),
-        unreachable=(),
+        bounced=(Bounce("priya@northwind.example", "5.1.1", 2, LAST),),
+        budgets=("per_tenant of contoso",),
+        over_budget=(("contoso", 4),),
+        debt=Debt(
+            experimental=(entry("salesforce/job_locked", 2),),
+            drifted=(entry(queue.id, 1),),
+            similar=(entry(cpu.id, 1),),
+            never=tuple(sorted(RULES)[:14]),
+        ),
         mails=2410,
         not_ours=559,
         notifications=1851,
         before=28,
         quarantined=1,
-        waiting=2,
-        dead=0,
     )
     return digest(
         content,
@@ -160,8 +248,10 @@ def digested(language: str) -> OutboundMessage:
 
 
 def mail(name: str, language: str) -> OutboundMessage:
+    if name in CLOSINGS:
+        return ended(name, language)
     return digested(language) if name == "digest" else written(name, language)
 
 
-NAMES = (*REPLIES, "digest")
+NAMES = (*REPLIES, *CLOSINGS, "digest")
 LANGUAGES = ("en", "de")

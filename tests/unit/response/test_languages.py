@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.response.mails import CONTOSO, CPU, QUEUE, RULES, TEMPLATES, cause, digested
-from triage.response import digest as digests
+from triage.response import counted
 from triage.response.check import check
 from triage.response.message import CauseOfMail, OutboundMessage
 from triage.response.reply import FACTS, reply
@@ -96,7 +96,7 @@ def test_every_shipped_rule_has_a_german_title_and_a_summary_where_it_is_shown(r
         assert len(words) == 2
 
 
-@pytest.mark.parametrize("reason", digests._HELD_FOR_SUPPORT)
+@pytest.mark.parametrize("reason", counted._HELD_FOR_SUPPORT)
 def test_every_reason_that_a_digest_gives_has_german_words(reason) -> None:
     assert TEMPLATES.words("de", reason.value)
 

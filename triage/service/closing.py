@@ -1,0 +1,131 @@
+"""The end of incidents: when they are called quiet, and who hears of it.
+
+Who had a reply about an incident hears of its end, and support if it had a ticket: as a comment
+on the ticket, or in one mail about all that ended together. Suspicious mail has no end that means
+anything, and Triage's own troubles are seen in `triage status`; both close without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from triage.catalog.load import Catalog
+from triage.ports import Unit
+from triage.response.message import Audience
+from triage.rows import OutboxRow, OutboxState, PendingResponse
+from triage.service.reach import answers, unreachable
+from triage.service.restored import restored_at
+from triage.service.trouble import SUPPORT
+from triage.settings import Settings
+from triage.tenant import Tenants
+
+_TOGETHER = timedelta(hours=1)
+_PARTS = 24
+"""Of `quiet_after`; so much later than it an incident is closed at most."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNTOLD_KINDS = frozenset({"own", "suspicious"})
+
+
+def close_quiet(unit: Unit, settings: Settings, now: datetime) -> int:
+    """Close what has been quiet for `quiet_after`, and let those hear of it who heard of it before.
+
+    What ends within an hour is closed together, so that it is one mail. As long as a mailbox is
+    not read to its end nothing is closed: nobody knows whether it is quiet. Answers how many.
+    """
+    if not _all_read(unit, settings, now):
+        return 0
+    quiet_after = settings.policy.quiet_after
+    step = min(_TOGETHER, quiet_after / _PARTS)
+    closed = unit.close_incidents(now - (now - _EPOCH) % step - quiet_after, now)
+    if settings.policy.shadow:
+        return len(closed)
+    restored = restored_at(unit)
+    due = now + settings.policy.group_wait
+    for incident in closed:
+        # The store that is lost may have said what would have been said before the restore.
+        said = restored is not None and incident.last_seen_at + quiet_after <= restored
+        if said or incident.kind in _UNTOLD_KINDS:
+            continue
+        for recipient in unit.told_of(incident.id):
+            audience = Audience.TICKET if recipient == SUPPORT else Audience.REPLY
+            unit.add_pending(incident.id, audience, recipient, now, due)
+    return len(closed)
+
+
+def _all_read(unit: Unit, settings: Settings, now: datetime) -> bool:
+    """Whether each mailbox that was ever opened is read to its end, and was so just now."""
+    polls = {section.name: section.poll for section in settings.mailboxes}
+    return all(
+        row.waiting_since is None
+        and not row.error
+        and now - row.last_progress <= settings.health.limit(polls[row.name])
+        for row in unit.mailboxes()
+        if row.name in polls
+    )
+
+
+def without_vain(
+    unit: Unit,
+    group: Sequence[PendingResponse],
+    tenants: Tenants,
+    catalog: Catalog,
+    now: datetime,
+) -> list[PendingResponse]:
+    """Those that are still worth a message; the closings that are not go, untold.
+
+    An incident that came back did not become quiet. Nobody hears the end of a story who did not
+    get its beginning, or is no reader any more; and no fault comes of it.
+    """
+    bouncing = {one.address for one in unreachable(unit, now)}
+    vain = {
+        one.id
+        for one in group
+        if one.incident.closed_at is not None
+        and one.history.responses
+        and (
+            not one.new_record_ids
+            if one.came_back
+            else not _has_reader(unit, one, tenants, catalog, bouncing)
+        )
+    }
+    if vain:
+        unit.drop_pending(sorted(vain))
+        structlog.get_logger().info("closing_in_vain", responses=len(vain))
+    return [one for one in group if one.id not in vain]
+
+
+def _has_reader(
+    unit: Unit, pending: PendingResponse, tenants: Tenants, catalog: Catalog, bouncing: set[str]
+) -> bool:
+    incident = pending.incident
+    tenant = tenants.named(incident.tenant)
+    if tenant is None and incident.tenant is not None:
+        return False
+    if pending.audience == Audience.TICKET:
+        return True
+    if tenant is None or incident.rule not in catalog.rules or pending.recipient in bouncing:
+        return False
+    first = unit.by_message_id(pending.thread) if pending.thread else None
+    if first is not None and first.state is not OutboxState.SENT:
+        return False
+    person = next((one for one in tenant.contacts if one.address == pending.recipient), None)
+    return answers(pending) if person is None else not person.opt_out
+
+
+def take_back(unit: Unit, row: OutboxRow, now: datetime) -> bool:
+    """Do not send a closing one of whose incidents came back; False when none did.
+
+    The end of the others is told to that person anew. Support has several readers, some of whom
+    may have it already; it hears of it in the digest.
+    """
+    back = {one for one in row.ends if unit.came_back(one)}
+    if not back:
+        return False
+    unit.withdraw(row.id, "the error came back before this was sent")
+    others = [one for one in row.ends if one not in back] if row.audience == Audience.REPLY else []
+    for incident in others:
+        unit.add_pending(incident, Audience.REPLY, row.recipients[0], now, now)
+    return True
