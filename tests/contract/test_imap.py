@@ -315,13 +315,74 @@ def test_flags_that_change_meanwhile_are_no_mails() -> None:
         assert [raw.octets for raw in box.fetch(0, 5)] == [MAIL]
 
 
-def test_a_date_that_cannot_be_read_counts_as_long_ago() -> None:
+@pytest.mark.server
+def test_a_keyword_with_a_bracket_stops_no_mail(dovecot: Dovecot, user: str) -> None:
+    other = dovecot.client(user)
+    for _ in range(3):
+        other.append("INBOX", MAIL)
+    other.select_folder("INBOX")
+    assert other._imap.uid("STORE", "2", "+FLAGS", "(a[b)")[0] == "OK"
+    box = watch(dovecot, user)
+    box.connect()
+    flags = {raw.uid: raw.flags - {r"\recent"} for raw in box.fetch(0, 5)}
+    assert flags == {1: frozenset(), 2: {"a[b"}, 3: frozenset()}
+    box.close()
+    other.logout()
+
+
+@pytest.mark.parametrize("always", [False, True], ids=["with-flags", "always"])
+def test_one_description_that_cannot_be_read_keeps_no_mail_back(always: bool) -> None:
+    asked: list[bytes] = []
+
+    def sizes_of(line: Line, tag: bytes, rest: bytes) -> None:
+        asked.append(rest)
+        for uid in rest.split()[2].split(b","):
+            broken = uid == b"2" and (always or b"FLAGS" in rest)
+            line.say(b"* %b FETCH (UID %b RFC822.SIZE %b)" % (uid, uid, b"((" if broken else b"59"))
+        line.say(tag + b" OK done")
+
+    def body(line: Line, tag: bytes, rest: bytes) -> None:
+        uids = [int(uid) for uid in rest.split()[2].split(b",")]
+        line.say(*(literal(uid, MAIL) for uid in uids), tag + b" OK done")
+
+    search = said(b"* SEARCH 1 2 3")
+    part = imap_part(UID_SEARCH=search, UID_FETCH_SIZE=sizes_of, UID_FETCH_BODY=body)
+    with Script(part) as server:
+        box = scripted(server.port)
+        box.connect()
+        mails = [(raw.uid, raw.octets) for raw in box.fetch(0, 5)]
+    assert mails == [(1, MAIL), (2, MAIL), (3, MAIL)]
+    assert len(asked) == 1 + 3 + 1
+
+
+def test_a_search_over_a_huge_folder_is_answered_in_small_lines() -> None:
+    windows: list[tuple[int, int]] = []
+    low, high = 2_000_000, 4_300_000
+
+    def search(line: Line, tag: bytes, rest: bytes) -> None:
+        first, _, last = rest.split()[3].partition(b":")
+        start, end = int(first), high if last == b"*" else int(last)
+        windows.append((start, end))
+        found = range(max(start, low), min(end, high) + 1)
+        line.say(b"* SEARCH " + b" ".join(b"%d" % uid for uid in found), tag + b" OK done")
+
+    huge = said(b"* 2300000 EXISTS", b"* OK [UIDVALIDITY 7]", b"* OK [UIDNEXT 4300001]")
+    with Script(imap_part(SELECT=huge, UID_SEARCH=search, UID_FETCH_SIZE=said())) as server:
+        box = scripted(server.port)
+        box.connect()
+        assert list(box._fetch._search(box._state, 0, 3, None)) == [low, low + 1, low + 2]
+    assert max(end - start for start, end in windows) < 200_000
+    assert len(windows) < 15
+
+
+def test_a_date_that_cannot_be_read_counts_as_now() -> None:
     undated = said(b'* 1 FETCH (UID 1 RFC822.SIZE 60 INTERNALDATE "99-Foo-0000 77:00:00 +9999")')
     with Script(imap_part(UID_FETCH_SIZE=undated)) as server:
         box = scripted(server.port)
         box.connect()
+        before = datetime.now(UTC)
         (raw,) = box.fetch(0, 5, since=datetime(2026, 1, 1, tzinfo=UTC))
-    assert raw.internal_date == datetime.fromtimestamp(0, UTC)
+    assert before <= raw.internal_date <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize(

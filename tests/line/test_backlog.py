@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from tests.line.desk import EMAILS, NOON, Hands, catalog, templates
 from triage.adapters.metrics import exposed
@@ -73,12 +74,13 @@ def test_mails_recorded_together_leave_what_they_leave_one_by_one(tmp_path: Path
 
 
 class Refusing:
-    """A mailbox whose server does not let these mails be flagged."""
+    """A mailbox whose server does not move these mails, nor those that are asked for with them."""
 
     name = "support"
 
-    def __init__(self, refused: Sequence[int]) -> None:
-        self.refused, self.asked, self.moved = set(refused), 0, list[int]()
+    def __init__(self, refused: Sequence[int], *, keywords: bool = True) -> None:
+        self.refused, self.keywords = set(refused), keywords
+        self.asked, self.moved, self.flagged = list[int](), list[int](), list[int]()
 
     def connect(self) -> FolderState:
         return FolderState("INBOX", 1, 9)
@@ -92,23 +94,26 @@ class Refusing:
         pass
 
     def flag(self, uids: Sequence[int], flags: Sequence[str]) -> None:
-        assert flags == ("$Triaged",)
-        self.asked += 1
-        if self.refused.intersection(uids):
-            raise MailboxError("no")
+        if "$Triaged" in flags and not self.keywords:
+            raise MailboxError("no keywords", refused=True)
+        if r"\Flagged" in flags:
+            self.flagged += uids
 
     def move(self, uids: Sequence[int], folder: str) -> None:
         assert folder == "Known"
+        self.asked.append(len(uids))
+        if self.refused.intersection(uids):
+            raise MailboxError("no", refused=True)
         self.moved += uids
 
     def close(self) -> None:
         pass
 
 
-def _due(store: SqlStore, first: int, last: int) -> None:
+def _due(store: SqlStore, first: int, last: int, after: str = "move:Known") -> None:
     row = MailRow(
         "support", "INBOX", 1, 0, "", "", "", "", NOON, NOON, "known", "other", "", (), None,
-        "none", (), "", "move:Known",
+        "none", (), "", after,
     )  # fmt: skip
     with store.unit() as unit:
         new = [NewMail(_at(row, uid), None, truncated=False) for uid in range(first, last + 1)]
@@ -120,26 +125,84 @@ def _at(row: MailRow, uid: int) -> MailRow:
     return MailRow(**values | {"uid": uid})
 
 
-def test_what_is_refused_waits_for_the_next_round_and_does_not_hold_up_the_rest(
+@contextmanager
+def _filing(path: Path, mailbox: Refusing) -> Iterator[tuple[SqlStore, Filing, list[Exception]]]:
+    told: list[Exception] = []
+    with closing(open_store(f"sqlite:///{path}/triage.db")) as store:
+        yield store, Filing(mailbox, store.unit, told.append), told
+
+
+ROW = MailboxRow("support", "INBOX", 1, 0, NOON, NOON)
+
+
+def test_one_mail_that_is_refused_keeps_none_of_the_others_from_being_filed(
     tmp_path: Path,
 ) -> None:
-    refusals: list[Exception] = []
-    mailbox = Refusing([3])
-    row = MailboxRow("support", "INBOX", 1, 0, NOON, NOON)
-    with closing(open_store(f"sqlite:///{tmp_path}/triage.db")) as store:
-        filing = Filing(mailbox, store.unit, refusals.append)
-        for at in range(0, 1_200, 50):
+    mailbox = Refusing([477])
+    with _filing(tmp_path, mailbox) as (store, filing, told):
+        _due(store, 1, 500)
+        assert not filing.round(ROW)
+        assert sorted(mailbox.moved) == [uid for uid in range(1, 501) if uid != 477]
+        assert len(mailbox.asked) <= 1 + 20
+        assert (len(told), filing.error) == (1, "no")
+        mailbox.asked.clear()
+        for at in range(500, 700, 50):  # new mail does not meet it
             _due(store, at + 1, at + 50)
-            filing.batch(row, at)
-        assert mailbox.asked == len(refusals) == 1  # not for every mail that waits
-        assert filing.error == "no"
-        assert not filing.round(row)
-        assert mailbox.asked == 1 + 3
-        assert mailbox.moved == list(range(501, 1_201))
+            filing.batch(ROW, at)
+        assert mailbox.asked == [50] * 4
+        assert not filing.round(ROW)
+        assert mailbox.asked == [50] * 4 + [1]
         mailbox.refused.clear()
-        assert filing.round(row)
+        assert filing.round(ROW)
         assert filing.error == ""
-        assert sorted(mailbox.moved) == list(range(1, 1_201))
+        assert sorted(mailbox.moved) == list(range(1, 701))
+
+
+def test_of_many_mails_that_are_refused_all_are_found_in_the_end(tmp_path: Path) -> None:
+    refused = set(range(1, 30)) | set(range(100, 500, 25))
+    mailbox = Refusing(refused)
+    with _filing(tmp_path, mailbox) as (store, filing, _):
+        _due(store, 1, 500)
+        for _ in range(40):
+            mailbox.asked.clear()
+            assert not filing.round(ROW)
+            assert len(mailbox.asked) <= 2 + 20
+        assert set(mailbox.moved) == set(range(1, 501)) - refused
+        mailbox.refused = refused - {29, 475}
+        for _ in range(15):
+            filing.round(ROW)
+        assert {29, 475} <= set(mailbox.moved)  # each has its turn
+
+
+def test_a_server_that_refuses_all_is_not_asked_for_every_mail_that_waits(tmp_path: Path) -> None:
+    mailbox = Refusing(range(1, 2_001))
+    with _filing(tmp_path, mailbox) as (store, filing, told):
+        for at in range(0, 2_000, 50):
+            _due(store, at + 1, at + 50)
+            filing.batch(ROW, at)
+        assert not filing.round(ROW)
+        assert len(mailbox.asked) <= 1 + 20 + 2 * 4
+        assert len(told) == 2
+        mailbox.refused.clear()
+        assert filing.round(ROW)
+        assert sorted(mailbox.moved) == list(range(1, 2_001))
+
+
+def test_a_mail_is_filed_where_only_our_keyword_is_refused(tmp_path: Path) -> None:
+    mailbox = Refusing([], keywords=False)
+    with _filing(tmp_path, mailbox) as (store, filing, told), capture_logs() as logs:
+        _due(store, 1, 3)
+        _due(store, 4, 5, after="flag")
+        assert filing.round(ROW)
+        _due(store, 6, 6)
+        assert filing.round(ROW)
+        assert (mailbox.moved, mailbox.flagged) == ([1, 2, 3, 6], [4, 5])
+        assert not told
+        assert [one["event"] for one in logs] == ["keyword_refused"]
+        filing.begin()
+        _due(store, 7, 7)
+        assert filing.round(ROW)
+        assert [one["event"] for one in logs] == ["keyword_refused"] * 2
 
 
 def test_a_mail_that_the_database_refuses_is_quarantined_and_each_mail_counted_once(

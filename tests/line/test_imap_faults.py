@@ -422,21 +422,59 @@ def test_without_an_extension_all_is_handled_all_the_same(
     inbox.nothing_lost_nothing_twice()
 
 
-def test_a_copy_that_was_not_followed_by_its_expunge_is_made_again_and_told_once(
-    inbox: Inbox,
-) -> None:
+def test_a_copy_that_was_not_followed_by_its_expunge_is_not_made_again(inbox: Inbox) -> None:
     inbox.proxy.arm(lines.without(b"MOVE"), times=10**6)
     inbox.proxy.arm(lines.reset, at=b"UID EXPUNGE")
+    inbox.proxy.refuses = lambda command: rb"\DELETED" in command
     inbox.deliver(3)
-    inbox.watch()
+    inbox.watch(backoff=SHORT)
+    until(lambda: sum(rb"\DELETED" in command for command in list(inbox.proxy.commands)) >= 4)
+    assert len(inbox.folder("Triage/Known")) == 3
+    inbox.proxy.refuses = lambda _: False
     inbox.until_handled()
-    inbox.nothing_lost_nothing_twice(copies=True)
+    inbox.nothing_lost_nothing_twice()
+
+
+def test_nothing_is_copied_where_nothing_can_be_marked_as_deleted(inbox: Inbox) -> None:
+    inbox.proxy.arm(lines.without(b"MOVE", rb"\Deleted"), times=10**6)
+    inbox.deliver(3)
+    inbox.watch(backoff=SHORT)
+    until(lambda: "no MOVE" in inbox.error())
+    assert len(inbox.folder("INBOX")) == 3
+    assert inbox.folder("Triage/Known") == []
+
+
+def test_one_mail_that_the_server_does_not_move_keeps_no_other_from_being_filed(
+    inbox: Inbox,
+) -> None:
+    def moves_the_second(command: bytes) -> bool:
+        return command.startswith(b"UID MOVE") and b"2" in command.split()[2].split(b",")
+
+    inbox.deliver(6)
+    inbox.proxy.refuses = moves_the_second
+    inbox.watch(backoff=(60.0,))  # all of it on one line
+    until(lambda: len(inbox.folder("Triage/Known")) == 5)
+    until(lambda: "refused by the proxy" in inbox.error())
+    inbox.deliver(3)
+    until(lambda: len(inbox.folder("Triage/Known")) == 8)
+    inbox.proxy.disarm()
+    inbox.until_handled()
+    inbox.nothing_lost_nothing_twice()
+
+
+def test_a_mail_is_moved_where_the_server_refuses_our_keyword(inbox: Inbox) -> None:
+    inbox.proxy.refuses = lambda command: command.startswith(b"UID STORE")
+    inbox.deliver(3)
+    inbox.watch(backoff=(60.0,))
+    inbox.until_handled()
+    assert inbox.error() == ""
+    inbox.nothing_lost_nothing_twice()
 
 
 def test_what_cannot_be_filed_is_told_as_the_server_said_it_and_mail_is_still_read(
     inbox: Inbox,
 ) -> None:
-    inbox.proxy.arm(lines.answer(b"NO"), at=b"UID STORE", times=10**6)
+    inbox.proxy.refuses = lambda command: command.startswith(b"UID MOVE")
     inbox.deliver(2)
     inbox.watch(backoff=SHORT)
     until(lambda: len(inbox.rows()) == 2)
@@ -455,7 +493,7 @@ def test_what_cannot_be_filed_is_told_as_the_server_said_it_and_mail_is_still_re
 
 
 def test_a_server_that_refuses_to_file_is_not_asked_without_end(inbox: Inbox) -> None:
-    inbox.proxy.arm(lines.answer(b"NO"), at=b"UID STORE", times=10**6)
+    inbox.proxy.refuses = lambda command: command.startswith(b"UID MOVE")
     inbox.deliver()
     inbox.watch(backoff=(0.05, 60.0))
     until(lambda: inbox.proxy.acts >= 2)

@@ -74,6 +74,8 @@ class Proxy:
         self.acted_at = 0.0
         """When that was last, by `time.monotonic`."""
         self.commands: list[bytes] = []
+        self.refuses: Callable[[bytes], bool] = lambda _: False
+        """Commands that are answered with NO and never reach the server."""
         self._armed: list[tuple[Act, bytes, list[int]]] = []
         self._sessions: list[Session] = []
         self._lock = threading.Lock()
@@ -85,6 +87,7 @@ class Proxy:
 
     def disarm(self) -> None:
         """All passes again on lines that still stand."""
+        self.refuses = lambda _: False
         with self._lock:
             self._armed.clear()
 
@@ -154,7 +157,10 @@ class Proxy:
                 if rest:  # else it is DONE, or goes on with AUTHENTICATE
                     session.tag, session.command = tag, rest.upper()
                     self.commands.append(session.command)
-                if not session.quiet:
+                if rest and self.refuses(session.command):
+                    self.acts += 1
+                    session.client.sendall(tag + b" NO refused by the proxy\r\n")
+                elif not session.quiet:
                     session.server.sendall(line)
         session.hang_up()
 

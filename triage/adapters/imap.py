@@ -77,6 +77,8 @@ class ImapMailbox:
         self._capabilities: frozenset[bytes] = frozenset()
         self._state = FolderState(folder, 0, 0)
         self._kept_flags: frozenset[str] | None = None
+        self._copied: set[tuple[int, int, str]] = set()
+        """UIDVALIDITY, UID and target of what was copied and not yet expunged."""
         self._separator: tuple[str, str] | None = None
         self._fetch = MailFetch(name, limits, self._ready)
 
@@ -147,7 +149,7 @@ class ImapMailbox:
         try:
             answer = self._ready().select_folder(folder)
         except imaplib.IMAP4.readonly:
-            answer = self._ready().select_folder(folder, readonly=True)
+            answer = self._ready().select_folder(folder, readonly=True) | {b"PERMANENTFLAGS": ()}
         kept = answer.get(b"PERMANENTFLAGS")
         self._kept_flags = (
             None if kept is None else frozenset(flag.decode("latin-1").lower() for flag in kept)
@@ -159,6 +161,8 @@ class ImapMailbox:
         if not isinstance(uidnext, int):
             uidnext = max(self._ready().search(["UID", "*"]), default=0) + 1
         self._state = FolderState(self._folder, uidvalidity, uidnext)
+        exists = answer.get(b"EXISTS")
+        self._fetch.exists = exists if isinstance(exists, int) else None
 
     def refresh(self) -> FolderState:
         """Open the folder again, which costs about as much as a fetch of one mail.
@@ -220,13 +224,17 @@ class ImapMailbox:
                 self._ready().noop()
 
     def move(self, uids: Sequence[int], folder: str) -> None:
-        """MOVE, or COPY and EXPUNGE, after which a crash in between leaves a second copy.
+        """MOVE, or COPY and EXPUNGE: a crash of ours in between leaves a second copy.
 
+        Nothing is copied where nothing can be marked as deleted, nor again while we live.
         Without UIDPLUS a message that somebody else marked as deleted stands in the way of
         EXPUNGE; ours then stays behind, copied and marked as deleted.
         """
         with self._doing(f"moving mails to {folder}", refusable=True):
             target = self._server_name(folder)
+            kept = self._kept_flags
+            if b"MOVE" not in self._capabilities and kept is not None and r"\deleted" not in kept:
+                raise imaplib.IMAP4.error(r"it has no MOVE, and keeps no \Deleted in this folder")
             for some in _portions(uids):
                 try:
                     self._move(some, target)
@@ -245,12 +253,16 @@ class ImapMailbox:
         if b"MOVE" in self._capabilities:
             self._ready().move(uids, target)
             return
-        self._ready().copy(uids, target)
+        copies = {(self._state.uidvalidity, uid, target) for uid in uids}
+        if new := sorted(uid for _, uid, _ in copies - self._copied):
+            self._ready().copy(new, target)
+            self._copied |= copies
         self._ready().add_flags(uids, [r"\Deleted"], silent=True)
         if b"UIDPLUS" in self._capabilities:
             self._ready().uid_expunge(uids)
         elif set(self._ready().search(["DELETED"])) <= set(uids):
             self._ready().expunge()
+        self._copied -= copies
 
     def _make(self, target: str) -> bool:
         """Make the folder; False when it was there already."""
@@ -304,12 +316,13 @@ class ImapMailbox:
             raise
         except Exception as error:  # a server can make the libraries below raise anything
             bye = self._client.wire.said_bye() if self._client is not None else b""
-            if not (refusable and _is_refusal(error)):
+            refused = refusable and _is_refusal(error)
+            if not refused:
                 self._drop()
             text, lasting = self._explained(error, bye, permanent=permanent)
             message = f"mailbox {self.name}: {what}: {text}"
             self._lost = message  # what is asked of a lost connection fails for the same reason
-            raise MailboxError(message, permanent=lasting) from error
+            raise MailboxError(message, permanent=lasting, refused=refused) from error
 
     def _explained(self, error: Exception, bye: bytes, *, permanent: bool) -> tuple[str, bool]:
         match error:

@@ -14,7 +14,8 @@ from typing import Any
 Parts = dict[bytes, Any]
 """As IMAPClient names them."""
 
-_FLAG = rb"[\\$A-Za-z0-9_.:+-]+"
+_FLAG = rb"[^ ()\x00-\x1f\x7f]+"
+"""More than RFC 9051 calls an atom: servers keep what others wrote, and `[` is legal."""
 _ITEM = (
     rb"UID [1-9][0-9]{0,9}|RFC822\.SIZE [0-9]{1,10}|FLAGS \((?:%s(?: %s)*)?\)" % (_FLAG, _FLAG)
     + rb'|INTERNALDATE "[ 0-9][0-9]-[A-Z][a-z]{2}-[0-9]{4} [0-9:]{8} [+-][0-9]{4}"'

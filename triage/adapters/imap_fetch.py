@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import imaplib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from imapclient.exceptions import ProtocolError
+
+from triage.adapters.imap_answer import Parts
 from triage.adapters.imap_wire import Client
 from triage.mail.limits import Limits
 from triage.mail.message import RawMail
@@ -17,6 +21,8 @@ UIDS_PER_COMMAND = 500
 """Keeps a command below the 8,192 octets that every server takes (RFC 7162, 4)."""
 _WINDOW = 50_000
 """UIDs that one SEARCH covers, so that its answer stays small in a mailbox of any size."""
+_WIDEST = 200_000
+"""UIDs that one SEARCH covers at most where so many mails may lie; a line of 2 MB."""
 _BATCH_MAILS = 50
 _BATCH_OCTETS = 16_777_216
 _FETCH_OCTETS = 33_554_432
@@ -24,7 +30,6 @@ _FETCH_OCTETS = 33_554_432
 _REFUSALS = 3
 _BREAKS = 10
 """So often the line may break at one mail in a row, before it is that mail's fault."""
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class MailRefusedError(Exception):
@@ -48,6 +53,8 @@ class MailFetch:
         self._mailbox = mailbox
         self._limits = limits
         self._ready = ready
+        self.exists: int | None = None
+        """About how many mails the folder holds, if that is known."""
         self._refusals: dict[tuple[int, int], int] = {}
         self._breaks: dict[tuple[int, int], int] = {}
         self._asked: frozenset[int] = frozenset()
@@ -91,6 +98,8 @@ class MailFetch:
         uidvalidity, low, dated = self._found_by
         usable = (uidvalidity, dated) == (state.uidvalidity, since) and low <= after
         found = self._found[bisect_right(self._found, after) :] if usable else []
+        # Few mails cannot fill a wide window, and without a bound any gap costs few commands.
+        small = self.exists is not None and self.exists <= _WIDEST
         start, width = (found[-1] if found else after) + 1, _WINDOW
         while len(found) < wanted:
             end = start + width - 1
@@ -99,7 +108,8 @@ class MailFetch:
             found += inside
             if last:
                 break
-            start, width = end + 1, width if inside else width * 4
+            start, width = end + 1, _WINDOW if inside else width * 4
+            width = width if small else min(width, _WIDEST)
         self._found, self._found_by = found, (state.uidvalidity, after, since)
         return found[:wanted]
 
@@ -113,11 +123,14 @@ class MailFetch:
         return sorted(uid for uid in answer if uid >= start)
 
     def _announced(self, uids: Sequence[int], since: datetime | None) -> list[_Announced]:
-        """What the server says of them, without those that are gone or lie before `since`."""
-        announced = []
+        """What the server says of them, without those that are gone or lie before `since`.
+
+        A date that cannot be read is now: it must not make a new mail look old.
+        """
+        announced, now = [], datetime.now(UTC)
         for at in range(0, len(uids), UIDS_PER_COMMAND):
             some = uids[at : at + UIDS_PER_COMMAND]
-            answer = self._ready(0).fetch_plain(some, ["RFC822.SIZE", "INTERNALDATE", "FLAGS"])
+            answer = self._described(some)
             for uid in some:
                 if uid not in answer:
                     continue
@@ -125,8 +138,23 @@ class MailFetch:
                 if since is None or date is None or date.date() >= since.astimezone(UTC).date():
                     size = answer[uid].get(b"RFC822.SIZE", 0)
                     flags = answer[uid].get(b"FLAGS", ())
-                    announced.append(_Announced(uid, date or _EPOCH, size, _flags(flags)))
+                    size = size if isinstance(size, int) else 0
+                    announced.append(_Announced(uid, date or now, size, _flags(flags)))
         return announced
+
+    def _described(self, uids: Sequence[int]) -> Mapping[int, Parts]:
+        """Size, date and flags by UID. Of a mail whose answer cannot be read, less of it.
+
+        Flags are what other programs wrote, so they are the first to be done without.
+        """
+        client = self._ready(0)
+        with suppress(ProtocolError):
+            return client.fetch_plain(uids, ["RFC822.SIZE", "INTERNALDATE", "FLAGS"])
+        if len(uids) > 1:
+            return {uid: parts for one in uids for uid, parts in self._described([one]).items()}
+        with suppress(ProtocolError):
+            return self._ready(0).fetch_plain(uids, ["RFC822.SIZE", "INTERNALDATE"])
+        return {uids[0]: {}}
 
     def _mails(self, batch: Sequence[_Announced], state: FolderState) -> Iterator[RawMail]:
         """Those of a batch that are still there.

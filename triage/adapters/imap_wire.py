@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from imapclient import IMAPClient
+from imapclient.exceptions import ProtocolError
 from imapclient.response_parser import parse_fetch_response
 
 from triage.adapters.connection import TimedSocket
@@ -194,7 +195,10 @@ class Client(IMAPClient):  # type: ignore[misc]  # imapclient has no types
         """The Wire sets its own, for every read."""
 
     def fetch_plain(self, uids: Sequence[int], asked: Sequence[str]) -> Mapping[int, Parts]:
-        """As `fetch`, at a fraction of its cost where the answer is a common one."""
+        """As `fetch`, at a fraction of its cost where the answer is a common one.
+
+        Raises ProtocolError when the answer cannot be read; the line goes on.
+        """
         wire, command = self.wire, f"({' '.join(asked)})"
         tag = wire._command("UID", "FETCH", ",".join(map(str, uids)), command)  # noqa: SLF001 - as IMAPClient does
         kind, said = wire._command_complete("FETCH", tag)  # noqa: SLF001
@@ -204,7 +208,10 @@ class Client(IMAPClient):  # type: ignore[misc]  # imapclient has no types
             return {}
         found = plain(answer)
         if found is None:
-            found = parse_fetch_response(answer, self.normalise_times)
+            try:
+                found = parse_fetch_response(answer, self.normalise_times)
+            except Exception as error:  # a server can make it raise anything
+                raise ProtocolError(f"an answer that is no FETCH: {error!r}") from error
         return {uid: found[uid] for uid in uids if uid in found}
 
     @property

@@ -11,10 +11,10 @@ from threading import Event
 
 import structlog
 
-from triage.adapters.workers import WorkerDied, WorkerPool
+from triage.adapters.workers import WorkerPool
 from triage.catalog.verdict import Outcome
 from triage.mail.message import RawMail
-from triage.pipeline import Reading, octets_digest
+from triage.pipeline import Reading
 from triage.ports import (
     Clock,
     FolderState,
@@ -28,6 +28,7 @@ from triage.ports import (
     Unit,
 )
 from triage.rows import MailboxRow
+from triage.service.attempts import Attempts, Work
 from triage.service.filing import Filing
 from triage.service.leases import Leases, lease_of
 from triage.service.record import Recorder
@@ -35,8 +36,6 @@ from triage.service.reread import Rereading
 from triage.settings import MailboxSection
 
 BATCH = 50
-ATTEMPTS = 3
-"""A mail that takes its worker with it is met so often, then quarantined."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Between tries, at most; the first is short: most lines that break are there again at once."""
@@ -53,9 +52,8 @@ class _Batch:
     fresh: Sequence[RawMail]
     met: Sequence[RawMail]
     """Attempted before and not recorded: these are handled one at a time."""
-    attempts: Mapping[int, int]
-    answers: Iterator[Reading | WorkerDied]
-    """To the fresh ones, in order."""
+    work: Work
+    """On the fresh ones."""
 
 
 class Intake:
@@ -76,12 +74,11 @@ class Intake:
     ) -> None:
         """`wake` is set when a response may have become due."""
         self._mailbox, self._section, self._store = mailbox, section, store
-        self._pool, self._recorder, self._clock = pool, recorder, clock
+        self._recorder, self._clock = recorder, clock
         self._leases, self._wake, self._token = leases, wake, 0
         self._reread, self._backoff = reread, backoff
         self._filing = Filing(mailbox, self._unit, self._failed)
-        self._in_flight: dict[int, RawMail] = {}
-        """Attempted, and not recorded: if we get here again, it was not their fault."""
+        self._attempts = Attempts(pool, section, self._unit)
         self._log = structlog.get_logger().bind(mailbox=mailbox.name)
 
     def watch(self, stop: Event) -> None:
@@ -104,12 +101,12 @@ class Intake:
                 self._log.exception("mailbox_fault", error=str(error))
                 self._failed(error)
             finally:
+                self._mailbox.close()
                 self._leases.give_back(self._mailbox.name)
             if not stop.is_set():
                 longest = self._backoff[min(max(failures, 0), len(self._backoff) - 1)]
                 failures += 1
                 stop.wait(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-        self._mailbox.close()
 
     def once(self) -> bool:
         """Handle what is there now; False when the mailbox failed."""
@@ -131,6 +128,8 @@ class Intake:
     def _take(self) -> bool:
         """Whether this process may watch the mailbox now."""
         token = self._leases.take(self._mailbox.name)
+        if token not in {self._token, self._token + 1}:
+            self._attempts.drop()  # another process had it since: what that counted stands
         self._token = token or 0
         return token is not None
 
@@ -160,14 +159,14 @@ class Intake:
 
     def _open(self, stop: Stop) -> MailboxRow:
         row = self._begin(self._mailbox.connect())
+        self._filing.begin()
         self._reread(self._unit, stop)
         return row
 
     def _begin(self, state: FolderState) -> MailboxRow:
         """Where reading goes on: behind the cursor, or at the start that the settings say."""
         with self._unit() as unit:
-            for raw in self._in_flight.values():
-                unit.forget_attempts(*_place([raw]), [raw.uid])
+            self._attempts.forget(unit)
             row = unit.mailbox(self._section.name) or self._start(state)
             if (row.uidvalidity, row.folder) != (state.uidvalidity, state.folder):
                 # UIDs mean nothing any more (RFC 9051, 2.3.1.1). All since the start is read
@@ -182,7 +181,7 @@ class Intake:
                 )
             row = replace(row, uidnext=state.uidnext)
             unit.save_mailbox(row)
-        self._in_flight.clear()
+        self._attempts.drop()
         return row
 
     def _start(self, state: FolderState) -> MailboxRow:
@@ -210,19 +209,24 @@ class Intake:
 
         While the workers judge a batch, the one before it is recorded and the next is fetched.
         """
-        begun: _Batch | None = None
-        while True:
-            try:
-                following = None if stop.is_set() else self._fetch(row)
-            except MailboxError:
+        begun = following = None
+        try:
+            while True:
+                try:
+                    following = None if stop.is_set() else self._fetch(row)
+                except MailboxError:
+                    if begun is not None:
+                        yield self._finish(begun)
+                    raise
                 if begun is not None:
                     yield self._finish(begun)
-                raise
-            if begun is not None:
-                yield self._finish(begun)
-            if following is None:
-                return
-            begun, row = following, following.row
+                if following is None:
+                    return
+                begun, row = following, following.row
+        finally:
+            for batch in (begun, following):
+                if batch is not None:  # nothing is left of one that came to its end
+                    self._attempts.readings(batch.work)
 
     def _fetch(self, row: MailboxRow) -> _Batch | None:
         """The next mails, handed to the workers; None when there are none."""
@@ -242,76 +246,22 @@ class Intake:
             waiting_since=raws[-1].internal_date if more else None,
         )
         wanted = [raw for raw in raws if not again or raw.internal_date >= row.started_at]
-        return self._start_work(done, row.cursor, wanted)
-
-    def _start_work(self, done: MailboxRow, above: int, raws: Sequence[RawMail]) -> _Batch:
-        """An attempt is durable before the work on a mail begins.
-
-        Mails that were met before, and not recorded, are handled one at a time: whoever kills
-        the service in the middle of a batch counts against one mail, not against all of them.
-        Raises StoreError, or OSError when no worker can be started; neither counts against a
-        mail.
-        """
-        if not raws:
-            return _Batch(done, above, (), (), {}, iter(()))
-        self._pool.prepare()
-        place = _place(raws)
-        with self._unit() as unit:
-            known = unit.recorded(*place, [raw.uid for raw in raws])
-            raws = [raw for raw in raws if raw.uid not in known]
-            met = unit.attempts(*place, [raw.uid for raw in raws])
-            fresh = [raw for raw in raws if raw.uid not in met]
-            attempts = unit.count_attempt(*place, [raw.uid for raw in fresh])
-        self._in_flight |= {raw.uid: raw for raw in fresh}
-        answers = self._pool.start([self._job(raw) for raw in fresh])
-        again = [raw for raw in raws if raw.uid in met]
-        return _Batch(done, above, fresh, again, attempts, answers)
-
-    def _job(self, raw: RawMail) -> tuple[object, ...]:
-        return raw.octets, self._section.trust, raw.truncated
+        return _Batch(done, row.cursor, *self._attempts.begin(wanted))
 
     def _finish(self, batch: _Batch) -> MailboxRow:
         """Record what the workers answered; the mailbox's row in the same transaction."""
         row = replace(batch.row, last_progress=self._clock.now(), error=self._filing.error)
-        readings = self._readings(batch.fresh, batch.attempts, batch.answers)
+        readings = self._attempts.readings(batch.work)
         for raw in batch.fresh:
-            self._insist(raw, readings)
+            self._attempts.insist(raw, readings)
         self._record(batch.fresh, readings, None if batch.met else row)
         for raw in batch.met:
-            self._insist(raw, readings)
+            self._attempts.insist(raw, readings)
             self._record([raw], readings, row if raw is batch.met[-1] else None)
         self._wake.set()
         if not self._recorder.is_shadow:
             self._filing.batch(row, batch.above)
         return row
-
-    def _insist(self, raw: RawMail, readings: dict[int, Reading]) -> None:
-        """Attempt it until it has a reading."""
-        while raw.uid not in readings:
-            with self._unit() as unit:
-                attempts = unit.count_attempt(*_place([raw]), [raw.uid])
-            self._in_flight[raw.uid] = raw
-            if attempts[raw.uid] > ATTEMPTS:
-                readings[raw.uid] = _poisoned(raw, "limit_attempts")
-            else:
-                readings |= self._readings([raw], attempts, self._pool.start([self._job(raw)]))
-
-    def _readings(
-        self,
-        raws: Sequence[RawMail],
-        attempts: Mapping[int, int],
-        answers: Iterator[Reading | WorkerDied],
-    ) -> dict[int, Reading]:
-        """By UID; a mail whose worker died is missing, until its attempts are used up."""
-        readings: dict[int, Reading] = {}
-        for raw, answer in zip(raws, answers, strict=True):
-            if not isinstance(answer, WorkerDied):
-                readings[raw.uid] = answer
-            elif attempts[raw.uid] >= ATTEMPTS:
-                readings[raw.uid] = _poisoned(raw, answer.reason)
-            else:
-                self._log.warning("worker_died", uid=raw.uid, reason=answer.reason)
-        return readings
 
     def _record(
         self, raws: Sequence[RawMail], readings: Mapping[int, Reading], row: MailboxRow | None
@@ -338,8 +288,7 @@ class Intake:
                     unit.save_mailbox(row)
         else:
             self._recorder.tell(recorded)
-        for raw in raws:
-            self._in_flight.pop(raw.uid, None)
+        self._attempts.recorded(raws)
 
     def _record_one(self, raw: RawMail, reading: Reading) -> None:
         try:
@@ -386,13 +335,3 @@ class Intake:
                 unit.save_mailbox(replace(row, error=str(error)[:500]))
         except Exception as worse:  # noqa: BLE001 - it is called where one fault is handled already
             self._log.error("store_failed", error=str(worse))
-
-
-def _place(raws: Sequence[RawMail]) -> tuple[str, str, int]:
-    return raws[0].mailbox, raws[0].folder, raws[0].uidvalidity
-
-
-def _poisoned(raw: RawMail, reason: str) -> Reading:
-    digest = octets_digest(raw.octets)
-    why = f"reading it took its worker process with it, {ATTEMPTS} times"
-    return Reading(Outcome.UNREADABLE, why, reason, digest, digest)

@@ -12,8 +12,8 @@ import structlog
 from triage.adapters.workers import WorkerDied, WorkerPool
 from triage.mail.message import RawMail
 from triage.pipeline import Reading
-from triage.ports import Mailbox, MailboxError, Stop, StoreError, Unit
-from triage.service.record import Recorder
+from triage.ports import Mailbox, MailboxError, RowRefusedError, Stop, StoreError, Unit
+from triage.service.record import Recorded, Recorder
 from triage.service.restored import reread_from
 from triage.settings import MailboxSection
 from triage.settings.sections import AfterSection
@@ -86,38 +86,49 @@ class Rereading:
         read = list(zip(raws, readings, strict=True))
         try:
             with unit() as one:
-                return sum(self._record(one, *each) for each in read)
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 - one mail's fault must not keep new mail waiting
+                known = [(raw, each) for raw, each in read if not isinstance(each, WorkerDied)]
+                self._recorder.exclusive(one, known)
+                recorded = [new for each in read for new in self._record(one, *each)]
+        except Exception as error:
+            if not _is_the_mails(error):
+                raise
             self._log.warning("batch_redone_one_by_one", error=str(error))
-        return sum(self._record_alone(unit, *each) for each in read)
+            return sum(self._record_alone(unit, *each) for each in read)
+        self._recorder.tell(recorded)
+        return len(recorded)
 
-    def _record(self, unit: Unit, raw: RawMail, reading: Reading | WorkerDied) -> bool:
-        """Whether it was not known."""
+    def _record(self, unit: Unit, raw: RawMail, reading: Reading | WorkerDied) -> list[Recorded]:
+        """Empty when it was known."""
         if isinstance(reading, WorkerDied):
             self._log.warning("worker_died", uid=raw.uid, reason=reading.reason)
-            return False
+            return []
         if unit.seen(reading.octets_sha256, reading.content_sha256):
-            return False
+            return []
         section = self._section.model_copy(update={"after": _FILED})
-        self._recorder.record(unit, raw, reading, section, handled=True)
-        return True
+        return self._recorder.record_all(unit, [(raw, reading)], section, handled=True)
 
     def _record_alone(
         self,
         unit: Callable[[], AbstractContextManager[Unit]],
         raw: RawMail,
         reading: Reading | WorkerDied,
-    ) -> bool:
+    ) -> int:
         try:
             with unit() as one:
-                return self._record(one, raw, reading)
-        except StoreError:
-            raise
-        except Exception:  # noqa: BLE001 - it was handled before, and stays where it was filed to
+                recorded = self._record(one, raw, reading)
+        except Exception as error:
+            if not _is_the_mails(error):
+                raise
+            # It was handled before, and stays where it was filed to.
             self._log.exception("mail_not_recorded", uid=raw.uid)
-            return False
+            return 0
+        self._recorder.tell(recorded)
+        return len(recorded)
+
+
+def _is_the_mails(error: Exception) -> bool:
+    """Whether one mail is at fault, which must not keep new mail waiting."""
+    return isinstance(error, RowRefusedError) or not isinstance(error, StoreError)
 
 
 def _filed_to(section: MailboxSection) -> Iterator[tuple[str, MailboxSection]]:

@@ -12,7 +12,9 @@ from imapclient.response_parser import parse_fetch_response
 from triage.adapters.imap_answer import plain
 
 flags = st.lists(
-    st.sampled_from([rb"\Seen", rb"\Flagged", rb"\Recent", b"$Triaged", b"NonJunk", b"a-b.c_1"]),
+    st.sampled_from(
+        [rb"\Seen", rb"\Flagged", rb"\Recent", b"$Triaged", b"NonJunk", b"a-b.c_1", b"na\xefve"]
+    ),
     max_size=4,
 )
 zones = st.sampled_from([b"+0000", b"-0730", b"+1400", b"-1200"])
@@ -78,6 +80,12 @@ def test_a_plain_answer_is_read_as_imapclient_reads_it(
 )
 def test_any_other_answer_is_left_to_imapclient(answer: list[Any]) -> None:
     assert plain(answer) is None
+
+
+@pytest.mark.parametrize("flag", [b"a[b", b"[b]", b"a]b", b"a{3}", b"a*b", b"1", b'"'])
+def test_a_flag_that_imapclient_cannot_read_costs_no_mail(flag: bytes) -> None:
+    answer = [b"1 (UID 5 FLAGS (\\Seen %s) RFC822.SIZE 3)" % flag]
+    assert plain(answer) == {5: {b"FLAGS": (rb"\Seen", flag), b"RFC822.SIZE": 3}}
 
 
 def test_a_date_that_never_was_is_none() -> None:
