@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.contract.mails import add_mail
 from triage.adapters.store import SqlStore, open_store
 from triage.catalog.rule import Severity
 from triage.incident.silence import Silence, matchers
@@ -108,14 +110,14 @@ def asked(unit: Unit, *at: datetime) -> int:
         severity=Severity.LOW, at=at[0], detail={},
     )  # fmt: skip
     for uid, moment in enumerate(at):
-        mail = unit.add_mail(
+        reason = "within_repeat_interval" if uid else "first_in_incident"
+        mail = add_mail(
+            unit,
             MailRow(
                 "support", "INBOX", 1, uid, f"o{uid}", f"c{uid}", "", "", moment, moment, "known",
-                "other", "", (), "northwind", "pass", ("a/b",), "1", "none",
-            )
+                "other", reason, ("reply",), "northwind", "pass", ("a/b",), "1", "none",
+            ),
         )  # fmt: skip
-        reason = "within_repeat_interval" if uid else "first_in_incident"
-        unit.decided(mail, reason, ["reply"])
         unit.add_occurrence(
             incident.id, mail_id=mail, at=moment, reason=reason, record_ids=["500"], detail={}
         )
@@ -124,10 +126,12 @@ def asked(unit: Unit, *at: datetime) -> int:
 
 
 def reasons(unit: Unit) -> tuple[list[str], list[str]]:
-    end = NOON + timedelta(days=1)
+    """Of the mails in order, and of their notifications, as the digest counts them."""
+    week = timedelta(weeks=1)
+    (trend,) = unit.trends([NOON + number * week for number in range(-7, 2)])
     return (
-        [row.reason for row in unit.mails_between(NOON, end)],
-        [row.reason for row in unit.occurrences_between(NOON, end)],
+        [row.reason for row in unit.mails_between(NOON, NOON + week)],
+        sorted(Counter({name: count for name, (count, _) in trend.by_reason.items()}).elements()),
     )
 
 

@@ -12,7 +12,7 @@ from triage.adapters.store import SqlStore
 from triage.catalog.rule import Severity
 from triage.incident.incident import History, Incident
 from triage.ports import StoreError, Unit
-from triage.rows import Earlier, Occurrence
+from triage.rows import Earlier
 
 NOW = datetime(2026, 11, 16, 8, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -140,22 +140,6 @@ def test_incidents_of_a_time_are_those_open_at_any_moment_of_it(store: SqlStore)
         unit.close_incidents(NOW + 2 * HOUR, NOW + 3 * HOUR)  # b, within
         found = unit.incidents_between(NOW + 2 * HOUR, NOW + 4 * HOUR)
     assert [incident.fingerprint for incident in found] == ["e", "b", "c"]
-
-
-def test_occurrences_of_a_time_are_answered_oldest_first_without_its_end(store: SqlStore) -> None:
-    with store.unit() as unit:
-        incident = start(unit)
-        for hours in (2, 0, 1, 3):
-            occur(unit, incident, at=NOW + hours * HOUR)
-        found = unit.occurrences_between(NOW + HOUR, NOW + 3 * HOUR)
-    expected = [
-        Occurrence(
-            incident.id, "northwind", "agent_connect/employee_is_queue", "managed_package",
-            NOW + hours * HOUR, "first_in_incident",
-        )
-        for hours in (1, 2)
-    ]  # fmt: skip
-    assert found == expected
 
 
 # Responses
@@ -287,21 +271,21 @@ def test_a_response_to_a_closed_incident_is_its_closing_until_it_comes_back(
     assert other.earlier is None
 
 
-def test_records_about_to_be_added_are_new_unless_they_were_told(store: SqlStore) -> None:
+def test_records_are_new_until_they_were_told(store: SqlStore) -> None:
     with store.unit() as unit:
         incident = occur(unit, start(unit), "a", "b")
-        assert unit.history(incident.id, "p@northwind.example", also=["a"]) == History()
+        assert unit.history(incident.id, "p@northwind.example") == History()
         wait(unit, incident)
         unit.responded([unit.pending()[0].id], NOW)
 
-        def new(*also: str) -> bool:
-            return unit.history(incident.id, "p@northwind.example", also=also).has_new_records
+        def new() -> bool:
+            return unit.history(incident.id, "p@northwind.example").has_new_records
 
         assert not new()
-        assert not new("a", "b", "a")
-        assert new("a", "c")
-        occur(unit, incident, "c")
-        assert new("a")
+        occur(unit, incident, "b", "a")
+        assert not new()
+        occur(unit, incident, "a", "c")
+        assert new()
 
 
 def test_a_response_to_an_incident_without_records_leaves_nothing_new(store: SqlStore) -> None:
@@ -312,12 +296,29 @@ def test_a_response_to_an_incident_without_records_leaves_nothing_new(store: Sql
         assert not unit.history(incident.id, "p@northwind.example").has_new_records
 
 
-def test_of_very_many_records_the_newest_are_answered(store: SqlStore) -> None:
+def test_of_very_many_records_the_newest_are_answered_and_the_others_counted(
+    store: SqlStore,
+) -> None:
     with store.unit() as unit:
         incident = occur(unit, start(unit), *(f"{n:018}" for n in range(1500)))
         wait(unit, incident)
         (found,) = unit.pending()
+        unit.responded([found.id], NOW + HOUR)
+        occur(unit, incident, *(f"{n:018}" for n in range(1500, 3001)))
+        wait(unit, incident)
+        (again,) = unit.pending()
     assert found.record_ids == tuple(f"{n:018}" for n in range(500, 1500))
+    assert (found.more_records, found.more_new_records) == (500, 500)
+    assert (again.more_records, again.more_new_records) == (2001, 501)
+
+
+def test_more_responses_are_asked_for_than_a_database_takes_values(store: SqlStore) -> None:
+    with store.unit() as unit:
+        wait(unit, start(unit))
+        wait(unit, start(unit, "g"), hours=0)
+        last, first = (one.id for one in unit.pending()[::-1])
+        found = unit.pending(ids=[last, *range(10**6, 10**6 + 66_000), first])
+    assert [one.id for one in found] == [first, last]
 
 
 def test_a_dropped_response_was_never_told(store: SqlStore) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from tests.contract.mails import add_mail
 from triage.adapters.store import SqlStore, open_store
 from triage.adapters.store.schema import kept_mails
 from triage.catalog.rule import Severity
@@ -34,7 +35,7 @@ def keep(
 ) -> None:
     with store.unit() as unit:
         for uid in uids:
-            unit.keep(unit.add_mail(mail(uid, at)), octets + b"%d" % uid, at, truncated=uid == 2)
+            add_mail(unit, mail(uid, at), octets + b"%d" % uid, truncated=uid == 2)
 
 
 def test_kept_mails_come_back_whole_with_what_was_decided(store: SqlStore) -> None:
@@ -108,7 +109,7 @@ def test_who_was_told_by_a_lost_store_has_heard_all_records(store: SqlStore) -> 
         )
         unit.told(incident.id, "priya@northwind.example", NOW)
         unit.told(incident.id, "priya@northwind.example", NOW + DAY)
-        history = unit.history(incident.id, "priya@northwind.example", also=("500a",))
+        history = unit.history(incident.id, "priya@northwind.example")
     assert (history.responses, history.has_new_records) == (1, False)
     assert history.last_response_at == NOW + DAY
 
@@ -133,7 +134,7 @@ def test_the_journal_does_not_grow_without_end(tmp_path: Path) -> None:
         with store.unit() as unit:  # one unit larger than the journal may stay
             for uid in range(400):
                 octets = bytes(range(256)) * 4 + uid.to_bytes(2)
-                unit.keep(unit.add_mail(mail(uid)), octets * 60, NOW, truncated=False)
+                add_mail(unit, mail(uid), octets * 60)
         with closing(sqlite3.connect(tmp_path / "triage.db")) as large:
             large.execute("CREATE TABLE filler AS SELECT randomblob(30000000)")
             large.commit()

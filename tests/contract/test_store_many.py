@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.contract.mails import add_mail
 from tests.contract.test_store_mails import mail
-from triage.adapters.store import SqlStore
+from tests.servers.postgres import Postgres
+from triage.adapters.store import SqlStore, open_store
 from triage.catalog.rule import Severity
 from triage.incident.incident import History, Incident
 from triage.ports import RowRefusedError, StoreError, Unit
@@ -73,9 +76,27 @@ def test_notifications_counted_together_leave_the_last_detail(store: SqlStore) -
 
 def test_a_fault_in_the_values_is_told_from_one_of_the_database(store: SqlStore) -> None:
     with store.unit() as unit:
-        unit.add_mail(mail(1))
+        add_mail(unit, mail(1))
     with pytest.raises(RowRefusedError), store.unit() as unit:
-        unit.add_mail(mail(1))
+        add_mail(unit, mail(1))
     with pytest.raises(StoreError) as error, store.unit() as unit:
         unit.incident(999)
     assert not isinstance(error.value, RowRefusedError)
+
+
+@pytest.mark.server
+def test_an_incident_that_another_process_is_at_is_not_closed_nor_waited_for(
+    postgres: Postgres,
+) -> None:
+    url = postgres.database()
+    with closing(open_store(url)) as store, closing(open_store(url)) as other:
+        with store.unit() as unit:
+            quiet, busy = _started(unit, "quiet"), _started(unit, "busy")
+        with store.unit() as unit:
+            assert unit.open_incidents(["busy"]).keys() == {"busy"}
+            with other.unit() as closes:
+                closed = closes.close_incidents(NOW + HOUR, NOW + HOUR)
+        assert [one.id for one in closed] == [quiet.id]
+        with other.unit() as closes:
+            closed = closes.close_incidents(NOW + HOUR, NOW + HOUR)
+        assert [one.id for one in closed] == [busy.id]

@@ -89,7 +89,8 @@ def test_a_store_of_the_first_schema_opens_with_all_its_rows(store_url: str) -> 
         incident = unit.open_incident("f")
         assert incident is not None
         assert (incident.notifications, incident.detail) == (3, {"host": "h"})
-        assert len(unit.occurrences_between(NOW, NOW + timedelta(days=1))) == 1
+        (trend,) = unit.trends([NOW + timedelta(weeks=number) for number in range(-7, 2)])
+        assert trend.by_reason == {"first_in_incident": (1, 1)}
         assert unit.history(1, "priya@northwind.example").last_response_at == NOW
         assert [(one.recipient, one.record_ids) for one in unit.pending()] == [
             ("support", ("500",))

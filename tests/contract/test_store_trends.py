@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from tests.contract.mails import add_mail
 from triage.adapters.store import SqlStore
+from triage.adapters.store.outbox import Sending
 from triage.catalog.rule import Severity
 from triage.ports import Unit
-from triage.rows import MailRow
+from triage.rows import MailRow, NewOutbox
 
 START = datetime(2026, 9, 28, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
 EDGES = tuple(START + WEEK * number for number in range(9))
 END = EDGES[-1]
 INSTANT = timedelta(microseconds=1)
-HOUR = timedelta(hours=1)
+HOUR, DAY, SECOND = timedelta(hours=1), timedelta(days=1), timedelta(seconds=1)
+PRIYA = "priya@northwind.example"
 
 
 def opened(unit: Unit, at: datetime, fingerprint: str = "f", **more: object) -> int:
@@ -31,22 +34,47 @@ def noticed(unit: Unit, incident: int, *times: datetime, reason: str = "nothing_
 
 def mailed(unit: Unit, uid: int, at: datetime, *actions: str, **more: object) -> int:
     fields = {"verdict": "known", "tenant": "northwind"} | more
-    return unit.add_mail(
+    return add_mail(
+        unit,
         MailRow(
             "support", "INBOX", 1, uid, f"o{uid}", f"c{uid}", "", "", at, at, fields["verdict"],
             "other", "", actions, fields["tenant"], "pass", ("a/b",), "1", "none",
-        )
+        ),
     )  # fmt: skip
 
 
-def answered(unit: Unit, incident: int, uid: int, at: datetime, recipient: str) -> None:
-    """A notification for which a reply was decided and, an hour later, went out."""
-    mail = mailed(unit, uid, at, "reply", "ticket")
-    unit.add_occurrence(
-        incident, mail_id=mail, at=at, reason="first_in_incident", record_ids=(), detail={}
-    )
-    unit.add_pending(incident, "reply", recipient, at, at)
-    unit.responded([one.id for one in unit.pending()], at + HOUR)
+def answered(
+    store: SqlStore, incident: int, at: datetime, recipient: str, *, held: str = "", **more: object
+) -> int:
+    """A reply about it, queued at that time; answers its number in the outbox."""
+    with store.unit() as unit:
+        key = f"{incident}:{recipient}:{at}"
+        unit.add_pending(incident, "reply", recipient, at, at)
+        fields = {"audience": "reply", "tenant": "northwind", "sender": "s@example.com"} | more
+        message = NewOutbox(
+            key=key,
+            recipients=(recipient,),
+            message_id=f"{key}@x",
+            subject="s",
+            octets=b"",
+            **fields,
+        )
+        unit.enqueue(message, at, held)
+        thread = "" if recipient == "support" else message.message_id
+        unit.responded([one.id for one in unit.pending()], at, thread)
+        (row,) = (row for row in unit.outbox() if row.key == key)
+    return row.id
+
+
+def sent(store: SqlStore, number: int, at: datetime) -> None:
+    """As the store marks it, at any time: a server's clock cannot be moved."""
+    with store._engine.begin() as connection:
+        Sending(connection, lambda _: at).sent(number)
+
+
+def told(store: SqlStore) -> dict[str, datetime | None]:
+    with store.unit() as unit:
+        return {one.fingerprint: one.told_at for one in unit.trends(EDGES) if one.kind != "own"}
 
 
 def test_notifications_are_counted_in_half_open_weeks_and_by_reason(store: SqlStore) -> None:
@@ -97,15 +125,52 @@ def test_the_detail_says_what_a_digest_needs_and_no_more(store: SqlStore) -> Non
 
 def test_when_instructions_went_out_first_stays_what_it_was(store: SqlStore) -> None:
     with store.unit() as unit:
-        told, late = opened(unit, START, "told"), opened(unit, START, "late")
-        support = opened(unit, START, "support")
-        answered(unit, told, 1, START + HOUR, "priya@northwind.example")
-        answered(unit, support, 2, START + HOUR, "support")
-        answered(unit, late, 3, END - HOUR, "priya@northwind.example")
-        first = {one.fingerprint: one.told_at for one in unit.trends(EDGES)}
-        answered(unit, told, 4, END + WEEK, "priya@northwind.example")
-        again = {one.fingerprint: one.told_at for one in unit.trends(EDGES)}
-    assert first == again == {"told": START + HOUR, "late": None, "support": None}
+        late, early = opened(unit, START, "late"), opened(unit, START, "early")
+        ticket = opened(unit, START, "ticket")
+    numbers = [
+        answered(store, late, END - 10 * SECOND, PRIYA),
+        answered(store, early, END - HOUR, PRIYA),
+        answered(store, ticket, END - HOUR, "support", audience="ticket"),
+    ]
+    for number, at in zip(numbers, (END + 30 * SECOND, END - SECOND, END - SECOND), strict=True):
+        sent(store, number, at)
+    first = told(store)
+    for incident in (late, early):
+        sent(store, answered(store, incident, END + WEEK, PRIYA), END + WEEK)
+
+    assert first == told(store) == {"late": None, "early": END - SECOND, "ticket": None}
+
+
+def test_what_was_not_sent_told_nobody_and_neither_did_what_came_back(store: SqlStore) -> None:
+    with store.unit() as unit:
+        held, dead, back = (opened(unit, START, name) for name in ("held", "dead", "back"))
+        other, after = opened(unit, START, "other"), opened(unit, START, "after")
+        report = opened(
+            unit, START, "r", rule=None, kind="own", tenant=None,
+            detail={"about": f"bounce {PRIYA} 5.1.1"},
+        )  # fmt: skip
+    answered(store, held, END - DAY, PRIYA, held="tenant northwind")
+    answered(store, dead, END - DAY, PRIYA)
+    replies = [
+        answered(store, back, END - DAY, PRIYA),
+        answered(store, other, END - DAY, "lena@northwind.example"),
+        answered(store, after, END - DAY, PRIYA),
+    ]
+    for number, at in zip(replies, (END - DAY, END - DAY, END - HOUR), strict=True):
+        sent(store, number, at)
+    with store.unit() as unit:
+        unit.add_occurrence(
+            report, mail_id=None, at=END - 3 * HOUR, reason="", record_ids=(),
+            detail={"about": f"bounce {PRIYA} 5.1.1"},
+        )  # fmt: skip
+
+    assert told(store) == {
+        "held": None,
+        "dead": None,
+        "back": None,
+        "other": END - DAY,
+        "after": END - HOUR,
+    }
 
 
 def test_mails_are_counted_by_verdict_and_tenant(store: SqlStore) -> None:

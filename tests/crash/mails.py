@@ -1,4 +1,4 @@
-"""What the mailbox holds, and when: three moments in the life of a small support inbox."""
+"""What the mailbox holds, and when: four moments in the life of a small support inbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ MOMENTS = (
     datetime(2025, 6, 1, 12, tzinfo=UTC),  # a Sunday
     datetime(2025, 6, 2, 9, tzinfo=UTC),  # on Monday the digest is due
     datetime(2025, 6, 3, 13, tzinfo=UTC),  # past `repeat_interval`: what waited goes out
+    datetime(2025, 6, 7, 13, tzinfo=UTC),  # past `QUIET_AFTER`: all incidents end
 )
+QUIET_AFTER = "3d"
 _STORM_OF = "agent_connect/employee_is_queue-03.eml"
 STORM = 26
 """Copies; with them there are more mails than one batch holds."""

@@ -28,11 +28,11 @@ WRITES = {
     "add_pending": "record",
     "quarantine": "record",
     "mark_undeliverable": "record",
-    "keep": "record",
     "after_done": "filed",
     "enqueue": "render",
     "responded": "render",
     "postpone": "render",
+    "drop_pending": "drop",
     "close_incidents": "close incidents",
     "close_incident": "record",
     "withdraw": "withdraw",
@@ -121,6 +121,8 @@ class CountedUnit:
 def _step(name: str, first: object = None, *_: object) -> str:
     if isinstance(first, NewOutbox) and first.audience == Audience.DIGEST:
         return "digest"
+    if isinstance(first, NewOutbox) and first.ends:
+        return "closing mail"
     return WRITES[name]
 
 

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from tests.crash import state
-from tests.crash.mails import MOMENTS, deliveries
+from tests.crash.mails import MOMENTS, QUIET_AFTER, deliveries
 from tests.crash.points import MAY_DOUBLE
 from tests.servers.dovecot import PASSWORD, Dovecot
 from triage.demo.promise import fixture_settings
@@ -26,7 +26,7 @@ from triage.demo.servers import SmtpServer
 
 _ROOT = Path(__file__).parents[2]
 _ZYGOTE = "from tests.crash.child import serve; serve()"
-_POLICY = 'group_wait = "1s"\n'
+_POLICY = f'group_wait = "1s"\nquiet_after = "{QUIET_AFTER}"\n'
 _MORE = """
 [limits]
 workers = 1
@@ -66,10 +66,11 @@ class Life:
 
 
 def sample(points: Sequence[tuple[Moment, int]], count: int) -> list[tuple[Moment, int]]:
-    """So many of them, of every name first the one in its middle."""
-    named: dict[str, list[tuple[Moment, int]]] = {}
+    """So many of them, of every moment and name first the one in the middle."""
+    named: dict[tuple[int, str], list[tuple[Moment, int]]] = {}
     for moment, number in points:
-        named.setdefault(moment.names[number - 1], []).append((moment, number))
+        key = moment.number, moment.names[number - 1]
+        named.setdefault(key, []).append((moment, number))
     turns = [_from_the_middle(same) for same in named.values()]
     if count <= len(turns):
         return [turns[at * len(turns) // count][0] for at in range(count)]

@@ -13,19 +13,21 @@ import pytest
 
 from tests.crash.mails import MOMENTS
 from tests.crash.poison import FIELD, meetings
-from tests.crash.world import Account, Lane, lives
+from tests.crash.world import Account, Lane, Moment, lives
 from tests.servers.dovecot import Dovecot
 from triage.settings import shipped
 
 STEPS = (
     "attempt: committed",
-    "record: in add_occurrence",
+    "record: in add_occurrences",
     "record: committed",
     "move: after",
     "render: in enqueue",
     "claim: after",
     "final dot: accepted",
     "digest: committed",
+    "close incidents: committed",
+    "closing mail: committed",
 )
 EMAILS = shipped("fixtures") / "emails"
 
@@ -36,8 +38,30 @@ def lanes() -> Iterator[Sequence[Lane]]:
         yield one, two
 
 
-def test_killed_at_any_step_it_ends_as_if_nothing_had_happened(lanes: Sequence[Lane]) -> None:
-    moments = lanes[0].uncrashed()
+@pytest.fixture(scope="module")
+def moments(lanes: Sequence[Lane]) -> Sequence[Moment]:
+    return lanes[0].uncrashed()
+
+
+def test_left_alone_it_closes_all_incidents_and_says_so_once_to_all_who_had_heard_of_them(
+    moments: Sequence[Moment],
+) -> None:
+    ending = moments[-1].ending
+    incidents = [row for row in ending.store if row[0] == "incidents"]
+    assert len(incidents) > 10
+    assert not [row for row in incidents if "closed_at=None" in row]
+    # Priya's address bounced; support hears it of each of three tenants.
+    assert Counter(to for to, *_ in ending.sent.elements()) == {
+        "jonas@contoso.example": 1,
+        "lena@contoso.example": 1,
+        "tom@northwind.example": 1,
+        "team@example.com": 3,
+    }
+
+
+def test_killed_at_any_step_it_ends_as_if_nothing_had_happened(
+    lanes: Sequence[Lane], moments: Sequence[Moment]
+) -> None:
     # Of each step the last: few mails come on the later days.
     last = {name: (one, n) for one in moments for n, name in enumerate(one.names, 1)}
     for life in lives(lanes, [last[step] for step in STEPS]):

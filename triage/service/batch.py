@@ -17,8 +17,8 @@ from triage.rows import MailRow, NewMail, NewOccurrence
 class Batch:
     """What the store holds, as it will be when all that was noted so far is written.
 
-    The open incidents of the mails are the unit's own from the beginning on, so that nothing of
-    what was asked changes before it is written.
+    The incidents of the mails, open or not, are the unit's own from the beginning on
+    (`Recorder.exclusive`), so that nothing of what was asked changes before it is written.
     """
 
     def __init__(

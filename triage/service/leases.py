@@ -13,29 +13,31 @@ import structlog
 from triage.ports import Stop, Store, StoreError
 
 _END_SECONDS = 60.0
-_BEATS = 3
-"""In the time of one lease: two may fail before it is lost."""
+_LASTS, _BEATS = 0.6, 1 / 6
+"""Of the time in which another process must have taken over: how long a lease lasts, and how often
+it is renewed, the living are counted and a mailbox is asked for. Two beats may fail."""
 
 
 class Leases:
     """A fair share of the mailboxes, held by leases that are renewed while the process lives.
 
-    A process that died, or stands still, loses its mailboxes after `seconds`; the fencing token
-    keeps what it may still write from counting (`Unit.fenced`). Thread-safe.
+    When a process died, or stands still, others have its mailboxes within `seconds`; the fencing
+    token keeps what it may still write from counting (`Unit.fenced`). Thread-safe.
     """
 
     def __init__(self, store: Store, mailboxes: int, seconds: float) -> None:
         """All processes watch the same `mailboxes`."""
-        self._store, self._mailboxes, self._seconds = store, mailboxes, seconds
+        self._store, self._mailboxes = store, mailboxes
+        self._seconds, self._pause = seconds * _LASTS, seconds * _BEATS
         self._share = mailboxes
-        self._held: dict[str, int] = {}
-        self._lock = Lock()
+        self._held: set[str] = set()
+        self._lock, self._taking = Lock(), Lock()
         self._log = structlog.get_logger()
 
     @property
     def pause(self) -> float:
         """Seconds until it may be worth asking again for a mailbox that others watch."""
-        return self._seconds / _BEATS
+        return self._pause
 
     def beat(self) -> None:
         """Show that this process lives, and see among how many the work is shared."""
@@ -70,19 +72,23 @@ class Leases:
 
     def take(self, mailbox: str) -> int | None:
         """The fencing token; None while it is another's, or beyond our share."""
-        with self._lock:
-            if len(self._held) >= self._share and mailbox not in self._held:
-                return None
+        # One after the other, because of our share. Nobody else waits until the store answers.
+        with self._taking:
+            with self._lock:
+                if len(self._held) >= self._share and mailbox not in self._held:
+                    return None
             token = self._store.lease(lease_of(mailbox), self._seconds)
             if token is not None:
-                self._held[mailbox] = token
+                with self._lock:
+                    self._held.add(mailbox)
         return token
 
     def give_back(self, mailbox: str) -> None:
         """Others may take it at once. Never raises: without the store it runs out by itself."""
         with self._lock:
-            if self._held.pop(mailbox, None) is None:
+            if mailbox not in self._held:
                 return
+            self._held.remove(mailbox)
         try:
             self._store.give_back(lease_of(mailbox))
         except StoreError as error:

@@ -12,7 +12,7 @@ import structlog
 
 from triage.adapters.metrics import MAILS
 from triage.catalog.verdict import Outcome
-from triage.incident.detail import Detail, detail
+from triage.incident.detail import Detail, carried, detail
 from triage.incident.fingerprint import APART, fingerprint, masked
 from triage.incident.incident import (
     Action,
@@ -39,6 +39,8 @@ from triage.settings import MailboxSection, Settings
 KEYWORD = "$Triaged"
 """On every mail that was filed after its verdict was recorded."""
 _NEVER_SHARED = APART | {Reason.NOT_OUR_INTEGRATION}
+Places = Sequence[tuple[str, Reason]]
+"""Of each case of a mail, its fingerprint and what would be done if nothing were silenced."""
 _SENT = {Reason.FIRST_IN_INCIDENT, Reason.REPEAT_DUE}
 
 
@@ -67,18 +69,6 @@ class Recorder:
         """Whether nothing may be sent, moved or flagged."""
         return self._settings.policy.shadow
 
-    def record(
-        self,
-        unit: Unit,
-        raw: RawMail,
-        reading: Reading,
-        section: MailboxSection,
-        *,
-        handled: bool = False,
-    ) -> None:
-        """One mail, as `record_all`, and told at once."""
-        self.tell(self.record_all(unit, [(raw, reading)], section, handled=handled))
-
     def record_all(
         self,
         unit: Unit,
@@ -93,21 +83,41 @@ class Recorder:
         Triage whose store is lost: it is counted, and its recipients have heard of it. What is
         answered is for `tell`, once the unit is committed.
         """
+        if not mails:
+            return []
         first = mails[0][0]
         place = (first.mailbox, first.folder, first.uidvalidity)
         known = unit.recorded(*place, [raw.uid for raw, _ in mails])
         new = [(raw, reading) for raw, reading in mails if raw.uid not in known]
-        # The same mail may be in another mailbox, which another process watches. In one order,
-        # so that none waits for another for ever.
-        for digest in sorted({reading.content_sha256 for _, reading in new}):
-            unit.exclusive(f"mail {digest}")
+        places = self.exclusive(unit, new)
         before = {raw.uid for raw, _ in new if handled or self._was_handled(unit, raw)}
         # What changes more than the incidents of its own cases is not mixed with others.
         alone = before | {raw.uid for raw, read in new if read.mail and read.mail.reports}
         recorded: list[Recorded] = []
         for uid, some in groupby(new, lambda one: one[0].uid if one[0].uid in alone else 0):
-            recorded += self._together(unit, list(some), section, handled=uid in before)
+            together = list(some)
+            of_these = [places[raw.uid] for raw, _ in together]
+            recorded += self._together(unit, together, of_these, section, handled=uid in before)
         return recorded
+
+    def exclusive(
+        self, unit: Unit, mails: Sequence[tuple[RawMail, Reading]]
+    ) -> Mapping[int, Places]:
+        """No other process records these mails, or about their incidents, until the unit ends.
+
+        The same mail may be in another mailbox, which another process watches; and so may another
+        mail about the same incident, whose answer must be known here before this one is decided.
+        Answers the incidents of each mail, by UID. Whoever records several times in one unit asks
+        for all of their mails before, at once.
+        """
+        places = {raw.uid: self._places(reading, raw.mailbox) for raw, reading in mails}
+        names = {f"mail {reading.content_sha256}" for _, reading in mails}
+        names |= {f"incident {key}" for some in places.values() for key, _ in some}
+        if any(reading.mail and reading.mail.reports for _, reading in mails):
+            names.add("reports")  # whose addresses stand in no order
+        if names:
+            unit.exclusive(*names)
+        return places
 
     def tell(self, recorded: Iterable[Recorded]) -> None:
         """Count and log what was committed."""
@@ -132,11 +142,11 @@ class Recorder:
         self,
         unit: Unit,
         mails: Sequence[tuple[RawMail, Reading]],
+        places: Sequence[Places],
         section: MailboxSection,
         *,
         handled: bool,
     ) -> list[Recorded]:
-        places = [self._places(reading, raw.mailbox) for raw, reading in mails]
         records: defaultdict[str, set[str]] = defaultdict(set)
         for (_, reading), some in zip(mails, places, strict=True):
             for (key, _), case in zip(some, reading.cases, strict=True):
@@ -160,11 +170,8 @@ class Recorder:
             for mail_id, (row, seen), (_, reading) in zip(batch.write(), rows, mails, strict=True)
         ]
 
-    def _places(self, reading: Reading, mailbox: str) -> list[tuple[str, Reason]]:
-        """The fingerprint of each case, and what would be done if nothing were silenced.
-
-        What is apart stays apart, also when nothing is said of it.
-        """
+    def _places(self, reading: Reading, mailbox: str) -> Places:
+        """What is apart stays apart, also when nothing is said of it."""
         reasons = [decide(case, self._spoken).reason for case in reading.cases]
         return [
             (fingerprint(case, self._policy.rules, mailbox, reason), reason)
@@ -229,7 +236,7 @@ class Recorder:
     def _cases(
         self,
         batch: Batch,
-        places: Sequence[tuple[str, Reason]],
+        places: Places,
         raw: RawMail,
         reading: Reading,
         now: datetime,
@@ -348,6 +355,7 @@ class Recorder:
 
 def _first_kept(incident: Incident, about: Detail) -> Detail:
     """What no rule knows keeps the words of its first notification: the digest's example."""
+    about = carried(incident.detail, about)
     if incident.rule is not None:
         return about
     return {**about, "first": incident.detail.get("first") or incident.detail.get("excerpt", "")}

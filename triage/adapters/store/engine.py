@@ -28,6 +28,24 @@ _POSTGRESQL = {
     "keepalives_count": "3",
     "tcp_user_timeout": "60000",
 }
+# A process that stands still in a unit, or that the network lost, holds what it locked until the
+# server ends its session: well within a lease, or nobody could take its mailboxes over. Who waits
+# for such a lock waits a little longer than that. No unit of ours is idle for so long.
+_SESSION = {
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "15s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20s",
+}
+# What was set for Triage, in the URL, for its user or its database, stays. What the whole server
+# has is for everybody: hosted ones let a session be idle for a day.
+_SET_SESSION = """
+    SELECT set_config(name, ours.value, false)
+    FROM unnest(%s::text[], %s::text[]) AS ours(name, value) JOIN pg_settings USING (name)
+    WHERE source NOT IN ('client', 'user', 'database', 'database user')
+"""
 _FORMS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 
 
@@ -59,12 +77,15 @@ def make_engine(url: str, *, must_exist: bool = False) -> Engine:
                 hide_parameters=True,
                 connect_args={k: v for k, v in _POSTGRESQL.items() if k not in parsed.query},
                 pool_pre_ping=True,
-                pool_timeout=BUSY_SECONDS,
+                # As many as are needed: a thread in a unit may ask for the time in another, and no
+                # lease may run out while its renewal waits for one.
+                pool_size=0,
             )
         except ImportError as error:
             raise StoreError(
                 "PostgreSQL needs the driver psycopg: pip install 'error-email-triage[postgresql]'"
             ) from error
+        event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "handle_error", _translate)
     return engine
 
@@ -102,6 +123,12 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # such as a backup, or one large unit, made it grow beyond this, is given back then.
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_OCTETS}")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_SET_SESSION, (list(_SESSION), list(_SESSION.values())))
+    connection.commit()
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

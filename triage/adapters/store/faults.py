@@ -32,6 +32,11 @@ _REMEDIES = (
     ("42501", _RIGHTS),
     ("40P01", _AGAIN),
     ("40001", _AGAIN),
+    ("55P03", "another process keeps them locked; it is tried again"),
+    (
+        "25P03",
+        "this process stood still in its work, which is undone and tried again",
+    ),
     ("57P", "the server was stopped; work goes on when it is back"),
     ("authentication failed", _LOGIN),
     ("no password supplied", _LOGIN),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import bindparam, case, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, insert, or_, select, update
 
 from triage.adapters.store.rows import Rows, on_both
 from triage.adapters.store.schema import (
@@ -14,12 +14,13 @@ from triage.adapters.store.schema import (
     histories,
     incident_records,
     incidents,
+    mails,
     occurrences,
 )
 from triage.catalog.rule import Severity
-from triage.incident.incident import History, Incident
+from triage.catalog.verdict import Outcome
+from triage.incident.incident import History, Incident, Reason
 from triage.ports import StoreError
-from triage.rows import Occurrence
 
 INCIDENT = tuple(incidents.c[field.name] for field in fields(Incident))
 """The columns that make an Incident, in its order."""
@@ -61,10 +62,16 @@ _COUNT_NOTIFICATION = (
 )
 _ADD_OCCURRENCE = insert(occurrences)
 _ADD_RECORDS = on_both(lambda insert: insert(incident_records).on_conflict_do_nothing())
-_CLOSE_INCIDENTS = (
-    update(incidents)
+# One that another process is at is not quiet, or is closed by it; nobody is waited for.
+_QUIET = (
+    select(incidents.c.id)
     .where(incidents.c.closed_at.is_(None), incidents.c.last_seen_at < bindparam("quiet_since"))
-    .returning(*INCIDENT)
+    .with_for_update(key_share=True, skip_locked=True)
+    .cte("picked")
+    .prefix_with("MATERIALIZED")
+)
+_CLOSE_INCIDENTS = (
+    update(incidents).where(incidents.c.id.in_(select(_QUIET.c.id))).returning(*INCIDENT)
 )
 _CLOSE_INCIDENT = update(incidents).where(
     incidents.c.id == bindparam("incident"), incidents.c.closed_at.is_(None)
@@ -92,18 +99,35 @@ _INCIDENTS_BETWEEN = (
     )
     .order_by(incidents.c.opened_at, incidents.c.id)
 )
-_OCCURRENCES_BETWEEN = (
-    select(
-        occurrences.c.incident_id,
-        incidents.c.tenant,
-        incidents.c.rule,
-        incidents.c.kind,
-        occurrences.c.at,
-        occurrences.c.reason,
+_REASON = func.coalesce(incidents.c.detail["reason"].as_string(), "")
+_SINCE = bindparam("since", type_=Moment)
+_UNCERTAIN_INCIDENTS = (
+    select(incidents.c.tenant, func.max(incidents.c.last_seen_at))
+    .where(
+        or_(incidents.c.closed_at.is_(None), incidents.c.closed_at > _SINCE),
+        incidents.c.last_seen_at > _SINCE,
+        incidents.c.tenant.is_not(None),
+        or_(
+            _REASON == Reason.DRIFTED,
+            and_(
+                incidents.c.rule.is_(None),
+                incidents.c.kind.not_in(["own", "suspicious"]),
+                _REASON != Reason.NOT_OUR_INTEGRATION,
+            ),
+        ),
     )
-    .join(incidents)
-    .where(occurrences.c.at >= bindparam("start"), occurrences.c.at < bindparam("end"))
-    .order_by(occurrences.c.at, occurrences.c.id)
+    .group_by(incidents.c.tenant)
+)
+# Suspicious incidents are not of one tenant each, so the mails are asked.
+_SUSPICIOUS_MAILS = (
+    select(mails.c.tenant, func.max(mails.c.seen_at))
+    .where(
+        mails.c.seen_at > _SINCE,
+        mails.c.verdict == Outcome.SUSPICIOUS,
+        mails.c.reason != Reason.NOTHING_NEW,  # a copy of a mail that was recorded
+        mails.c.tenant.is_not(None),
+    )
+    .group_by(mails.c.tenant)
 )
 _HISTORY = select(
     histories.c.responses,
@@ -117,10 +141,6 @@ _HISTORY = select(
 ).where(
     histories.c.incident_id == bindparam("incident"),
     histories.c.recipient == bindparam("recipient"),
-)
-_KNOWN = select(func.count(incident_records.c.id)).where(
-    incident_records.c.incident_id == bindparam("incident"),
-    incident_records.c.record_id.in_(bindparam("records", expanding=True)),
 )
 
 
@@ -204,7 +224,10 @@ class IncidentRows(Rows):
         return Incident(*row)
 
     def close_incidents(self, quiet_since: datetime, at: datetime) -> Sequence[Incident]:
-        """Close those last seen before `quiet_since`; answers them."""
+        """Close those last seen before `quiet_since`; answers them.
+
+        One that another process is just writing of, or answering, is left for the next time.
+        """
         closed = self._run(_CLOSE_INCIDENTS, {"quiet_since": quiet_since, "closed_at": at})
         return sorted((Incident(*row) for row in closed), key=lambda one: one.id)
 
@@ -225,24 +248,23 @@ class IncidentRows(Rows):
         rows = self._run(_INCIDENTS_BETWEEN, {"start": start, "end": end})
         return [Incident(*row) for row in rows]
 
-    def occurrences_between(self, start: datetime, end: datetime) -> Sequence[Occurrence]:
-        """Notifications in [start, end), oldest first."""
-        rows = self._run(_OCCURRENCES_BETWEEN, {"start": start, "end": end})
-        return [Occurrence(*row) for row in rows]
+    def uncertain_since(self, since: datetime) -> Mapping[str, datetime]:
+        """By tenant, when the last mail came after `since` of which it is not known what it tells.
 
-    def history(self, incident_id: int, recipient: str, *, also: Sequence[str] = ()) -> History:
-        """What the recipient has heard; `also` are records that are about to be added.
-
-        To one who has heard nothing, all is new.
+        What is suspicious and names the tenant, unknown, or drifted; software of others is not.
         """
+        newest: dict[str, datetime] = {}
+        for statement in (_UNCERTAIN_INCIDENTS, _SUSPICIOUS_MAILS):
+            for tenant, at in self._run(statement, {"since": since}):
+                newest[tenant] = max(at, newest.get(tenant, at))
+        return newest
+
+    def history(self, incident_id: int, recipient: str) -> History:
+        """What the recipient has heard. To one who has heard nothing, all is new."""
         row = self._run(_HISTORY, {"incident": incident_id, "recipient": recipient}).first()
         if row is None:
             return History()
         responses, last_response_at, untold = row
-        if also and not untold:
-            wanted = sorted(set(also))
-            known = self._run(_KNOWN, {"incident": incident_id, "records": wanted}).scalar_one()
-            untold = known < len(wanted)
         return History(responses, last_response_at, bool(untold))
 
 

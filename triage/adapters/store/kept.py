@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from triage.adapters.store.rows import Rows
 from triage.adapters.store.schema import kept_mails, mails, quarantine
@@ -16,7 +16,6 @@ from triage.rows import KeptMail, MailRow
 FAST = 1
 """zlib's level: the octets of one mail are compressed while others wait to write."""
 
-_KEEP = insert(kept_mails)
 _FOLLOWING = (
     select(kept_mails.c.mail_id)
     .join(mails)
@@ -63,11 +62,6 @@ _ERASE_RELEASED = (
 
 class KeptRows(Rows):
     """What `replay` and `diff` judge again."""
-
-    def keep(self, mail_id: int, octets: bytes, at: datetime, *, truncated: bool) -> None:
-        """Keep the octets of a mail that was added in this unit."""
-        values = {"mail_id": mail_id, "kept_at": at, "truncated": truncated}
-        self._run(_KEEP, values | {"octets_zlib": zlib.compress(octets, FAST)})
 
     def kept(self, after: int, since: datetime, limit: int, most_octets: int) -> Sequence[KeptMail]:
         """The next mails above the id `after` that were seen since then, by id.

@@ -38,6 +38,11 @@ def _take(insert: Any) -> Any:
 
 
 _TAKE = on_both(_take)
+_TAKEN = select(leases.c.token).where(
+    leases.c.name == bindparam("lease"),
+    leases.c.owner != bindparam("holder"),
+    leases.c.expires_at > _NOW,
+)
 _RENEW = (
     update(leases)
     .where(leases.c.owner == bindparam("holder"))
@@ -55,19 +60,33 @@ _HELD = (
     # Until this unit ends nobody can take it over.
     .with_for_update(read=True)
 )
+_LATE = select(leases.c.token).where(
+    leases.c.name == bindparam("lease"), leases.c.expires_at <= _NOW
+)
 _LIVING = select(func.count()).where(
     leases.c.name.startswith(PROCESS, autoescape=True), leases.c.expires_at > _NOW
 )
-_FORGET_DEAD = (
-    delete(leases)
+# One that lives after all is just renewing its lease, and one may be forgotten by another.
+_DEAD = (
+    select(leases.c.name)
     .where(leases.c.name.startswith(PROCESS, autoescape=True), leases.c.expires_at <= _NOW)
-    .returning(leases.c.owner)
+    .with_for_update(skip_locked=True)
+    .cte("picked")
+    .prefix_with("MATERIALIZED")
+)
+_FORGET_DEAD = (
+    delete(leases).where(leases.c.name.in_(select(_DEAD.c.name))).returning(leases.c.owner)
 )
 _FORGET_ALL = delete(leases)
 # Nobody needs to wait for the end of a dead process's claims.
 _FREE_ALL = update(outbox).where(outbox.c.state == OutboxState.SENDING).values(due_at=_NOW)
 _FREE = _FREE_ALL.where(outbox.c.owner.in_(bindparam("dead", expanding=True)))
-_EXCLUSIVE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+# In the order of the keys, whatever the names: two units that ask for the same ones do not wait
+# for each other for ever. The planner keeps a subquery that is sorted as it is.
+_EXCLUSIVE = text(
+    "SELECT pg_advisory_xact_lock(key) FROM (SELECT DISTINCT hashtextextended(name, 0) AS key"
+    " FROM unnest(CAST(:names AS text[])) AS name ORDER BY key) AS sorted"
+)
 
 
 class LeaseRows(Rows):
@@ -79,10 +98,13 @@ class LeaseRows(Rows):
         if held != token:
             raise LeaseLost(f"another process took over {name}")
 
-    def exclusive(self, name: str) -> None:
-        """From here to the end of the unit, no other process is in a unit of this name."""
+    def exclusive(self, *names: str) -> None:
+        """From here to the end of the unit, no other process is in a unit of any of these names.
+
+        Whoever needs several asks for all at once, so that none waits for another for ever.
+        """
         if self._engine == "postgresql":  # SQLite has one writer at a time anyway
-            self._run(_EXCLUSIVE, {"name": name})
+            self._run(_EXCLUSIVE, {"names": list(names)})
 
 
 class Leasing(Rows):
@@ -91,22 +113,32 @@ class Leasing(Rows):
     def take(self, name: str, seconds: float, owner: str) -> int | None:
         """The token; None while another process holds it."""
         now = self._now(self._connection)
+        # Asked before, because to take it would wait for the end of the holder's unit.
+        if self._run(_TAKEN, {"lease": name, "holder": owner, "now": now}).first():
+            return None
         values = {"name": name, "owner": owner, "now": now}
         until = now + timedelta(seconds=seconds)
         token = self._run(_TAKE, values | {"expires_at": until}).scalar()
         return None if token is None else int(token)
 
-    def renew(self, seconds: float, owner: str) -> int:
-        """Extend all leases of the owner, show that it lives, and count the living processes.
+    def renew(self, seconds: float, owner: str) -> bool:
+        """Extend all leases of the owner, and show that it lives; answers whether in time."""
+        now = self._now(self._connection)
+        mine = PROCESS + owner
+        late = self._run(_LATE, {"lease": mine, "now": now}).first()
+        self._run(_RENEW, {"holder": owner, "until": now + timedelta(seconds=seconds)})
+        self.take(mine, seconds, owner)
+        return late is None
 
-        What processes had claimed whose lease ran out is free again.
+    def bury(self) -> None:
+        """Free what was claimed by processes whose lease ran out.
+
+        Not in the transaction of a renewal, and not by one that comes late itself: after an outage
+        of the database each would find the others dead, which are just coming back.
         """
         now = self._now(self._connection)
-        self._run(_RENEW, {"holder": owner, "until": now + timedelta(seconds=seconds)})
-        self.take(PROCESS + owner, seconds, owner)
         if dead := self._run(_FORGET_DEAD, {"now": now}).scalars().all():
             self._run(_FREE, {"now": now, "dead": list(dead)})
-        return self.living()
 
     def living(self) -> int:
         """How many processes show that they live."""

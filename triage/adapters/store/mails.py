@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, true, update
+from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, true, update
 
 from triage.adapters.store.rows import Rows, on_both, replacing
 from triage.adapters.store.schema import AFTER_DUE, attempts, mailboxes, mails
@@ -46,11 +46,9 @@ _IN_FOLDER = and_(
     mails.c.folder == bindparam("folder"),
     mails.c.uidvalidity == bindparam("uidvalidity"),
 )
-_ADD_MAIL = insert(mails).returning(mails.c.id)
 _RECORDED = select(mails.c.uid).where(
     _IN_FOLDER, mails.c.uid.in_(bindparam("uids", expanding=True))
 )
-_HAS_MAIL = select(true()).where(exists().where(_IN_FOLDER, mails.c.uid == bindparam("uid")))
 # An empty digest is none, and equals no other.
 _SEEN = select(true()).where(
     or_(
@@ -78,7 +76,6 @@ _AFTER_DUE = (
     .order_by(mails.c.uid)
     .limit(bindparam("limit"))
 )
-_DECIDED = update(mails).where(mails.c.id == bindparam("mail"))
 _AFTER_DONE = (
     update(mails).where(mails.c.id.in_(bindparam("done", expanding=True))).values(after_due=False)
 )
@@ -139,22 +136,6 @@ class MailRows(Rows):
         """Those of these UIDs whose mails were recorded."""
         place = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity}
         return frozenset(self._run(_RECORDED, place | {"uids": list(uids)}).scalars())
-
-    def has_mail(self, mailbox: str, folder: str, uidvalidity: int, uid: int) -> bool:
-        """Whether the mail of this place was recorded."""
-        place = {"mailbox": mailbox, "folder": folder, "uidvalidity": uidvalidity, "uid": uid}
-        return self._run(_HAS_MAIL, place).first() is not None
-
-    def add_mail(self, row: MailRow) -> int:
-        """Record it, clear its attempts, and answer its id. One place has one mail only."""
-        values = {column.name: getattr(row, column.name) for column in _MAIL}
-        added = self._run(_ADD_MAIL, values | {"after_due": row.after != "none"}).scalar_one()
-        self.forget_attempts(row.mailbox, row.folder, row.uidvalidity, [row.uid])
-        return int(added)
-
-    def decided(self, mail_id: int, reason: str, actions: Sequence[str]) -> None:
-        """Put the final reason and actions on a mail that was added in this unit."""
-        self._run(_DECIDED, {"mail": mail_id, "reason": reason, "actions": actions})
 
     def mails_between(self, start: datetime, end: datetime) -> Sequence[MailRow]:
         """seen_at in [start, end), oldest first."""

@@ -99,7 +99,10 @@ class ManyRows(MailRows):
         return frozenset(self._run(statement, {"digests": wanted}).scalars())
 
     def add_mails(self, new: Sequence[NewMail]) -> Sequence[int]:
-        """Record mails of one folder, clear their attempts, and answer their ids, in order."""
+        """Record mails of one folder, clear their attempts, and answer their ids, in order.
+
+        One place has one mail only.
+        """
         if not new:
             return []
         values = [

@@ -10,8 +10,19 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from triage.adapters.store.leases import LeaseRows
+from triage.adapters.store.responses import NEWEST_RECORD
 from triage.adapters.store.rows import Rows, on_both, replacing
-from triage.adapters.store.schema import SENT, UNFINISHED, Moment, outbox, switches
+from triage.adapters.store.schema import (
+    SENT,
+    UNFINISHED,
+    Moment,
+    histories,
+    incident_records,
+    incidents,
+    outbox,
+    switches,
+)
+from triage.response.message import Audience
 from triage.rows import NewOutbox, OutboxRow, OutboxState, Way
 
 _HOLD = "hold"
@@ -134,6 +145,25 @@ _SENT = (
     update(outbox)
     .where(_THIS, outbox.c.state != OutboxState.SENT)
     .values(state=OutboxState.SENT, due_at=None, error="")
+    .returning(outbox.c.ends, outbox.c.audience, outbox.c.recipients)
+)
+_SUPPORT = "support"
+"""Recipient of tickets, as in PendingResponse."""
+_TOLD_END = (
+    update(histories)
+    .where(
+        histories.c.incident_id.in_(bindparam("ended", expanding=True)),
+        histories.c.recipient == bindparam("reader"),
+    )
+    .values(
+        responses=histories.c.responses + 1,
+        told_record=select(NEWEST_RECORD)
+        .where(incident_records.c.incident_id == histories.c.incident_id)
+        .scalar_subquery(),
+        told_notifications=select(incidents.c.notifications)
+        .where(incidents.c.id == histories.c.incident_id)
+        .scalar_subquery(),
+    )
 )
 _FAILED = update(outbox).where(
     _THIS, outbox.c.state == OutboxState.SENDING, outbox.c.owner == bindparam("claimed_by")
@@ -245,8 +275,16 @@ class Sending(Rows):
         return [OutboxRow(*row) for row in self._run(_ROWS, {"rows": ids})] if ids else []
 
     def sent(self, row_id: int) -> None:
-        """It was accepted, whoever holds the row now and whatever was thought of it meanwhile."""
-        self._run(_SENT, {"row": row_id, "sent_at": self._now(self._connection)})
+        """It was accepted, whoever holds the row now and whatever was thought of it meanwhile.
+
+        Who is told the end of incidents has heard all of them now.
+        """
+        now = self._now(self._connection)
+        for ends, audience, recipients in self._run(_SENT, {"row": row_id, "sent_at": now}):
+            if ends:
+                reader = recipients[0] if audience == Audience.REPLY else _SUPPORT
+                told = {"ended": list(ends), "reader": reader, "last_response_at": now}
+                self._run(_TOLD_END, told)
 
     def failed(self, row_id: int, error: str, retry_at: datetime | None, owner: str) -> None:
         """Unless another process took it over: pending again at `retry_at`, or dead when None."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, delete, func, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, or_, select, update
 
 from triage.adapters.store.incidents import INCIDENT
 from triage.adapters.store.rows import Rows, on_both
@@ -16,12 +16,15 @@ from triage.adapters.store.schema import (
     incidents,
     mails,
     occurrences,
+    outbox,
     pending_responses,
 )
 from triage.incident.incident import History, Incident
-from triage.rows import Earlier, PendingResponse
+from triage.rows import Earlier, OutboxState, PendingResponse
 
 _SHOWN_RECORDS = 1000
+_IDS_AT_ONCE = 500
+"""SQLite binds no more than 32,766 values, older ones 999."""
 
 _EARLIER, _LATER = incidents.alias("earlier"), incidents.alias("later")
 _TOLD_EARLIER = histories.alias("told_earlier")
@@ -84,6 +87,12 @@ _RECORDS = (
     .order_by(incident_records.c.id.desc())
     .limit(_SHOWN_RECORDS)
 )
+_COUNT_OLDER = select(
+    func.count(), func.count(case((incident_records.c.id > bindparam("told"), 1)))
+).where(
+    incident_records.c.incident_id == bindparam("incident"),
+    incident_records.c.id < bindparam("oldest"),
+)
 _THIS = pending_responses.c.id == bindparam("pending")
 _POSTPONE = update(pending_responses).where(_THIS)
 _DUE_AGAIN = update(pending_responses).where(
@@ -104,11 +113,11 @@ _ASKED_FOR = (
 )
 _NOTE_OCCURRENCE = update(occurrences).where(occurrences.c.id == bindparam("occurrence"))
 _NOTE_MAIL = update(mails).where(mails.c.id == bindparam("mail"))
-_NEWEST_RECORD = func.coalesce(func.max(incident_records.c.id), 0)
+NEWEST_RECORD = func.coalesce(func.max(incident_records.c.id), 0)
 _TOLD = select(
     pending_responses.c.incident_id,
     pending_responses.c.recipient,
-    select(_NEWEST_RECORD)
+    select(NEWEST_RECORD)
     .where(incident_records.c.incident_id == pending_responses.c.incident_id)
     .scalar_subquery()
     .label("told_record"),
@@ -117,6 +126,19 @@ _TOLD = select(
     .scalar_subquery()
     .label("told_notifications"),
 ).where(_THIS)
+
+
+# Nor is there one where the first mail never left.
+_HAS_NO_THREAD = or_(
+    histories.c.thread == "",
+    select(outbox.c.id)
+    .where(
+        outbox.c.message_id == histories.c.thread,
+        outbox.c.state.in_([OutboxState.DEAD, OutboxState.DROPPED]),
+    )
+    .correlate(histories)
+    .exists(),
+)
 
 
 def _add_response(insert: Any) -> Any:
@@ -129,13 +151,13 @@ def _add_response(insert: Any) -> Any:
             "last_response_at": new.last_response_at,
             "told_record": new.told_record,
             "told_notifications": new.told_notifications,
-            "thread": case((histories.c.thread == "", new.thread), else_=histories.c.thread),
+            "thread": case((_HAS_NO_THREAD, new.thread), else_=histories.c.thread),
         },
     )
 
 
 def _told_before(insert: Any) -> Any:
-    told_record = select(_NEWEST_RECORD).where(
+    told_record = select(NEWEST_RECORD).where(
         incident_records.c.incident_id == bindparam("incident")
     )
     statement = insert(histories).values(responses=1, told_record=told_record.scalar_subquery())
@@ -180,24 +202,20 @@ class ResponseRows(Rows):
 
         They and their incidents, as they are now, are this unit's until it ends. Those that
         another process is working on are left out, and come with a later call. Of more than
-        1,000 records the newest are answered.
+        1,000 records the newest are answered, and the number of the others.
         """
-        if ids is not None:
-            rows = self._run(_PENDING_THESE, {"ids": list(ids)}).all()
-        elif due_before is None:
-            rows = self._run(_PENDING).all()
-        else:
-            rows = self._run(_PENDING_DUE, {"due": due_before}).all()
+        rows = self._these(ids) if ids is not None else self._due(due_before)
         records: dict[int, list[tuple[int, str]]] = {}
         answer = []
         for row in rows:
-            number, audience, recipient, created_at, due_at, responses, last, told, *more = row
-            count, thread, earlier_seen_at, earlier_told_at, came_back, *rest = more
+            number, audience, recipient, created_at, due_at, responses, last, told, *others = row
+            count, thread, earlier_seen_at, earlier_told_at, came_back, *rest = others
             incident = Incident(*rest)
             if incident.id not in records:
                 records[incident.id] = self._records(incident.id)
             known = records[incident.id]
             new = tuple(record for place, record in known if place > (told or 0))
+            more, more_new = self._older(incident.id, known, told or 0)
             answer.append(
                 PendingResponse(
                     id=number,
@@ -209,6 +227,8 @@ class ResponseRows(Rows):
                     due_at=due_at,
                     record_ids=tuple(record for _, record in known),
                     new_record_ids=new,
+                    more_records=more,
+                    more_new_records=more_new,
                     new_notifications=None if count is None else incident.notifications - count,
                     thread=thread or "",
                     earlier=Earlier(earlier_seen_at, earlier_told_at) if earlier_told_at else None,
@@ -256,6 +276,28 @@ class ResponseRows(Rows):
                 self._run(_NOTE_OCCURRENCE, {"occurrence": occurrence, "reason": reason})
                 if mail is not None:
                     self._run(_NOTE_MAIL, {"mail": mail, "reason": reason})
+
+    def _due(self, due_before: datetime | None) -> Sequence[tuple[Any, ...]]:
+        if due_before is None:
+            return self._run(_PENDING).all()
+        return self._run(_PENDING_DUE, {"due": due_before}).all()
+
+    def _these(self, ids: Sequence[int]) -> Sequence[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            page = ids[start : start + _IDS_AT_ONCE]
+            found += self._run(_PENDING_THESE, {"ids": list(page)}).all()
+        return sorted(found, key=lambda row: (row[4], row[0]))  # by due_at and id
+
+    def _older(
+        self, incident_id: int, known: Sequence[tuple[int, str]], told: int
+    ) -> tuple[int, int]:
+        """How many records there are before the known ones, and how many of them are new."""
+        if len(known) < _SHOWN_RECORDS:
+            return 0, 0
+        values = {"incident": incident_id, "oldest": known[0][0], "told": told}
+        more, more_new = self._run(_COUNT_OLDER, values).one()
+        return more, more_new
 
     def _records(self, incident_id: int) -> list[tuple[int, str]]:
         """Number and id of the newest records, oldest first."""

@@ -99,7 +99,12 @@ class SqlStore:
         """Extend all leases of this process; answers how many processes live."""
         self._lives = self._engine.dialect.name == "postgresql"
         with self._transaction() as connection:
-            return Leasing(connection, self._now).renew(seconds, self._owner)
+            in_time = Leasing(connection, self._now).renew(seconds, self._owner)
+        with self._transaction() as connection:
+            leasing = Leasing(connection, self._now)
+            if in_time:
+                leasing.bury()
+            return leasing.living()
 
     def give_back(self, name: str) -> None:
         """End a lease of this process before its time."""

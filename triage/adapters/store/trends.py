@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Text, bindparam, case, cast, func, literal, or_, select
+from sqlalchemy import and_, bindparam, case, func, literal, or_, select
 
 from triage.adapters.store.rows import Rows
-from triage.adapters.store.schema import Moment, histories, incidents, mails, occurrences
-from triage.incident.incident import Action, Reason
+from triage.adapters.store.schema import Moment, histories, incidents, mails, occurrences, outbox
 from triage.incident.trend import WEEKS, IncidentTrend
+from triage.rows import OutboxState
 
 _EXAMPLE = 1_000
 """Characters of a notification that are answered."""
 
-_SUPPORT = "support"
-"""Whose histories are about tickets."""
+_REPLY = "reply"
+"""What tells a tenant the steps; a ticket tells support."""
+
+_REPORTED_WITHIN = timedelta(days=5)
+"""So long servers try to deliver a mail before they report that they could not (RFC 5321, 4.5.4.1).
+A report that comes later is about another mail to the address."""
 
 _EDGES = [bindparam(f"edge{number}", type_=Moment) for number in range(WEEKS + 1)]
 _START, _END = _EDGES[0], _EDGES[-1]
@@ -34,6 +38,10 @@ def _word(name: str) -> Any:
 
 
 _UNKNOWN = incidents.c.rule.is_(None) & incidents.c.kind.not_in(["own", "suspicious"])
+_IN_THESE_WEEKS = and_(
+    or_(incidents.c.closed_at.is_(None), incidents.c.closed_at > _START),
+    incidents.c.opened_at < _END,
+)
 _LIVED = (
     select(
         incidents.c.id,
@@ -62,10 +70,7 @@ _LIVED = (
             else_=literal(""),
         ).label("example"),
     )
-    .where(
-        or_(incidents.c.closed_at.is_(None), incidents.c.closed_at > _START),
-        incidents.c.opened_at < _END,
-    )
+    .where(_IN_THESE_WEEKS)
     .order_by(incidents.c.opened_at, incidents.c.id)
 )
 _COUNTED = (
@@ -81,24 +86,23 @@ _COUNTED = (
     .where(*_WITHIN)
     .group_by(occurrences.c.incident_id, occurrences.c.reason)
 )
-# That a reply was decided stands in the mail. That it went out stands in the history, which keeps
-# the time of the last one only: it tells nothing of the first one when it came after the end.
-_TOLD_AT = (
-    select(occurrences.c.incident_id, func.min(occurrences.c.at))
-    .join(mails, mails.c.id == occurrences.c.mail_id)
+# The first reply to each recipient; its row in the outbox has the time at which it left.
+_SENT = (
+    select(histories.c.incident_id, histories.c.recipient, outbox.c.sent_at, outbox.c.ends)
+    .join(outbox, outbox.c.message_id == histories.c.thread)
+    .join(incidents, incidents.c.id == histories.c.incident_id)
     .where(
-        *_WITHIN,
-        occurrences.c.reason.in_([Reason.FIRST_IN_INCIDENT, Reason.REPEAT_DUE, Reason.BUDGET]),
-        cast(mails.c.actions, Text).contains(f'"{Action.REPLY}"'),
-        select(histories.c.incident_id)
-        .where(
-            histories.c.incident_id == occurrences.c.incident_id,
-            histories.c.recipient != _SUPPORT,
-            or_(histories.c.responses > 1, histories.c.last_response_at < _END),
-        )
-        .exists(),
+        histories.c.thread != "",
+        outbox.c.audience == _REPLY,
+        outbox.c.state == OutboxState.SENT,
+        outbox.c.sent_at < _END,
+        _IN_THESE_WEEKS,
     )
-    .group_by(occurrences.c.incident_id)
+)
+_CAME_BACK = (
+    select(_word("about"), occurrences.c.at)
+    .join(incidents)
+    .where(*_WITHIN, incidents.c.kind == "own", _word("about").startswith("bounce "))
 )
 _VERDICTS = (
     select(mails.c.verdict, mails.c.tenant, func.count())
@@ -119,11 +123,24 @@ class TrendRows(Rows):
         counted: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
         for incident, *row in self._run(_COUNTED, moments):
             counted[incident].append(tuple(row))
-        told: dict[int, datetime] = {row[0]: row[1] for row in self._run(_TOLD_AT, moments)}
+        told = self._told(moments)
         rows: list[tuple[Any, ...]] = [
             (*row, *_weeks(counted[row[0]]), told.get(row[0])) for row in self._run(_LIVED, moments)
         ]
         return [IncidentTrend(*row) for row in rows]
+
+    def _told(self, moments: Mapping[str, datetime]) -> dict[int, datetime]:
+        """When steps left for the first time about each incident, and did not come back."""
+        reports: defaultdict[str, list[datetime]] = defaultdict(list)
+        for about, at in self._run(_CAME_BACK, moments):
+            reports[about.split(" ")[1]].append(at)
+        told: dict[int, datetime] = {}
+        for incident, recipient, sent_at, ends in self._run(_SENT, moments):
+            until = sent_at + _REPORTED_WITHIN
+            came_back = any(sent_at <= at < until for at in reports[recipient])
+            if not ends and not came_back:
+                told[incident] = min(sent_at, told.get(incident, sent_at))
+        return told
 
     def verdicts(self, start: datetime, end: datetime) -> Mapping[tuple[str, str | None], int]:
         """How many mails were judged in [start, end), by verdict and tenant."""

@@ -1,12 +1,10 @@
-"""What the service needs of the outside world. `triage.adapters` implements it."""
+"""What is durable: one transaction of it, and what commits by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Protocol
 
 from triage.catalog.rule import Severity
@@ -23,7 +21,6 @@ from triage.rows import (
     NewMail,
     NewOccurrence,
     NewOutbox,
-    Occurrence,
     OutboxRow,
     OutboxState,
     PendingResponse,
@@ -32,113 +29,6 @@ from triage.rows import (
     Undeliverable,
     Way,
 )
-
-# Mailbox ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class FolderState:
-    """Where a watched folder stands (RFC 9051, 6.3.2)."""
-
-    folder: str
-    uidvalidity: int
-    uidnext: int
-
-
-class MailboxError(Exception):
-    """A mailbox cannot be used now. The text names it, what was being done, and what to do.
-
-    `permanent` says that trying again without a change by the operator is of no use
-    (login refused, certificate not trusted); the service then still tries, but seldom.
-    """
-
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
-        super().__init__(message)
-        self.permanent = permanent
-
-
-class Mailbox(Protocol):
-    """One watched folder. Not thread-safe: one thread uses one mailbox.
-
-    Every method raises MailboxError and nothing else when the outside fails; after that,
-    `connect` is called again. Only after `move` and `flag` the others may be tried without.
-    """
-
-    name: str
-
-    def connect(self) -> FolderState:
-        """Log in and open the folder; a live connection before is closed first."""
-
-    def refresh(self) -> FolderState:
-        """The folder's state now; an UIDVALIDITY that differs from before is reported here."""
-
-    def fetch(self, after: int, limit: int, since: datetime | None = None) -> Sequence[RawMail]:
-        """The oldest `limit` mails with a UID above `after`, ascending, without marking them.
-
-        `since` leaves out mails whose internal date lies before that day. Mails over
-        `Limits.mail_octets` come truncated. A mail expunged meanwhile is left out.
-        """
-
-    def wait(self, seconds: float, stop: Stop) -> None:
-        """Return when new mail may have come, after `seconds`, or soon after `stop` is set."""
-
-    def move(self, uids: Sequence[int], folder: str) -> None:
-        """Move to a folder, made when missing. UIDs that are gone count as moved."""
-
-    def flag(self, uids: Sequence[int], flags: Sequence[str]) -> None:
-        """Add flags or keywords; keywords that the server does not keep are left out."""
-
-    def close(self) -> None:
-        """Log out if possible. Never raises."""
-
-
-class Stop(Protocol):
-    """A `threading.Event`, as far as waiting needs it."""
-
-    def is_set(self) -> bool: ...
-    def wait(self, timeout: float | None = None) -> bool: ...
-
-
-# Sender ----------------------------------------------------------------------------------
-
-
-class Fault(StrEnum):
-    """What a failed delivery means for the next try."""
-
-    TRANSIENT = "transient"
-    PERMANENT = "permanent"
-    AMBIGUOUS = "ambiguous"
-    """Lost after the final dot: it may have been accepted (RFC 1047)."""
-
-
-class SendError(Exception):
-    """A message was not, or perhaps not, accepted. The text says what the server said."""
-
-    def __init__(self, message: str, fault: Fault, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.fault = fault
-        self.retry_after = retry_after
-        """Seconds that the server wants to be left alone; None when it says nothing of it."""
-
-
-class Sender(Protocol):
-    """Hands rendered octets to the outside. Raises SendError and nothing else."""
-
-    def send(self, octets: bytes, sender: str, recipients: Sequence[str]) -> None:
-        """Deliver to all recipients in one transaction; refusal of one recipient is an error."""
-
-    def close(self) -> None:
-        """End a kept connection. Never raises."""
-
-
-class Clock(Protocol):
-    """The only source of time outside the database."""
-
-    def now(self) -> datetime:
-        """Aware, UTC."""
-
-
-# Store -----------------------------------------------------------------------------------
 
 
 class StoreError(Exception):
@@ -160,8 +50,11 @@ class Unit(Protocol):
     def fenced(self, name: str, token: int) -> None:
         """Raises LeaseLost unless the token is the newest of this lease; holds it for the unit."""
 
-    def exclusive(self, name: str) -> None:
-        """From here to the end of the unit, no other process is in a unit of this name."""
+    def exclusive(self, *names: str) -> None:
+        """From here to the end of the unit, no other process is in a unit of any of these names.
+
+        Whoever needs several asks for all at once, so that none waits for another for ever.
+        """
 
     # mailboxes and mails
     def mailbox(self, name: str) -> MailboxRow | None: ...
@@ -198,13 +91,6 @@ class Unit(Protocol):
     def add_mails(self, new: Sequence[NewMail]) -> Sequence[int]:
         """Record mails of one folder, clear their attempts, and answer their ids, in order."""
 
-    def has_mail(self, mailbox: str, folder: str, uidvalidity: int, uid: int) -> bool: ...
-    def add_mail(self, row: MailRow) -> int:
-        """Record it, clear its attempts, and answer its id."""
-
-    def decided(self, mail_id: int, reason: str, actions: Sequence[str]) -> None:
-        """Put the final reason and actions on a mail that was added in this unit."""
-
     def mails_between(self, start: datetime, end: datetime) -> Sequence[MailRow]:
         """seen_at in [start, end), oldest first."""
 
@@ -223,9 +109,6 @@ class Unit(Protocol):
         """What is still to be moved or flagged, by UID: the first `limit` above a UID."""
 
     def after_done(self, mail_ids: Sequence[int]) -> None: ...
-
-    def keep(self, mail_id: int, octets: bytes, at: datetime, *, truncated: bool) -> None:
-        """Keep the octets of a mail that was added in this unit."""
 
     def kept(self, after: int, since: datetime, limit: int, most_octets: int) -> Sequence[KeptMail]:
         """The next mails above the id `after` that were seen since then, by id.
@@ -296,12 +179,17 @@ class Unit(Protocol):
     def told_of(self, incident_id: int) -> Sequence[str]:
         """Who had a response about it from this store, and none since from one that is lost."""
 
+    def uncertain_since(self, since: datetime) -> Mapping[str, datetime]:
+        """By tenant, when the last mail came after `since` of which it is not known what it tells.
+
+        What is suspicious and names the tenant, unknown, or drifted; software of others is not.
+        """
+
     def incidents_between(self, start: datetime, end: datetime) -> Sequence[Incident]:
         """Those open at any time in [start, end), oldest first."""
 
-    def occurrences_between(self, start: datetime, end: datetime) -> Sequence[Occurrence]: ...
-    def history(self, incident_id: int, recipient: str, *, also: Sequence[str] = ()) -> History:
-        """What the recipient has heard; `also` are records that are about to be added."""
+    def history(self, incident_id: int, recipient: str) -> History:
+        """What the recipient has heard."""
 
     # responses
     def add_pending(
@@ -436,7 +324,9 @@ class Store(Protocol):
         being sent, by all processes, within so long.
         """
 
-    def mark_sent(self, row_id: int) -> None: ...
+    def mark_sent(self, row_id: int) -> None:
+        """It was accepted; who is told the end of incidents by it has heard all of them now."""
+
     def mark_failed(self, row_id: int, error: str, retry_at: datetime | None) -> None:
         """Pending again at `retry_at`, or dead when None."""
 
