@@ -17,6 +17,7 @@ from triage.incident.silence import Matcher, MatcherError, Silence, matchers
 from triage.mail.message import Kind
 from triage.options import DEFAULT_CONFIG, Config, Number, fail, opened, store_of, unit_of
 from triage.rows import OutboxState
+from triage.service.closing import is_untrue
 from triage.settings import Settings, load
 
 outbox_app = typer.Typer(help="What is to be sent.", no_args_is_help=True)
@@ -58,6 +59,9 @@ def outbox_show(row: Number, config: Config = DEFAULT_CONFIG) -> None:
 def outbox_retry(row: Number, config: Config = DEFAULT_CONFIG) -> None:
     """Send a dead or dropped message again."""
     with opened(config) as store, store.unit() as unit:
+        found = unit.outbox_row(row)
+        if found is not None and is_untrue(unit, found):
+            fail(f"message {row} says that it became quiet, and the error came back since")
         done = unit.retry(row, store.now())
     if not done:
         fail(f"message {row} is neither dead nor dropped; see triage outbox list")

@@ -106,6 +106,10 @@ class PendingResponse:
     """All records of the incident's episode, oldest first, at most 1,000."""
     new_record_ids: tuple[str, ...]
     """Those of them that this recipient has not been shown."""
+    more_records: int = 0
+    """How many older ones there are."""
+    more_new_records: int = 0
+    """How many of those this recipient has not been shown."""
     new_notifications: int | None = None
     """Since the last response to this recipient; None when it is not known, or there was none."""
     thread: str = ""
@@ -271,15 +275,3 @@ class Undeliverable:
     status: str
     diagnostic: str
     reported_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """One notification that belongs to an incident; the digest counts these."""
-
-    incident_id: int
-    tenant: str | None
-    rule: str | None
-    kind: str
-    at: datetime
-    reason: str

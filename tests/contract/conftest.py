@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,10 @@ def store(store_url: str) -> Iterator[SqlStore]:
     opened = open_store(store_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def desk_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStore]:
+    """One for all that ticket systems are told."""
+    with closing(open_store(f"sqlite:///{tmp_path_factory.mktemp('desk')}/triage.db")) as opened:
+        yield opened

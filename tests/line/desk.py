@@ -89,7 +89,7 @@ class Line:
         raw = RawMail("support", "INBOX", 1, self._uid, self.hands.time, octets)
         with self.store.unit() as unit:
             reading = self._judge(octets, section.trust)
-            self._recorder.record(unit, raw, reading, section)
+            self._recorder.record_all(unit, [(raw, reading)], section)
         with self.store.unit() as unit:
             rows = unit.mails_between(NOON - timedelta(days=9), self.hands.time + timedelta(days=9))
         return next(row.reason for row in rows if row.uid == self._uid)

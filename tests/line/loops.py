@@ -115,7 +115,7 @@ class Instance:
         section = self.settings.mailboxes[0]
         raw = RawMail(section.name, "INBOX", 1, self.read, self.world.time, octets)
         with self.store.unit() as unit:
-            self._recorder.record(unit, raw, self._judge(octets, section.trust), section)
+            self._recorder.record_all(unit, [(raw, self._judge(octets, section.trust))], section)
 
     # As a service
     def act(self) -> None:

@@ -16,6 +16,7 @@ from triage.catalog.load import Catalog
 from triage.cli import app
 from triage.incident.silence import Silence, matchers
 from triage.rows import OutboxState, Way
+from triage.service.budget import Budgets, Charge
 from triage.service.dispatch import Dispatcher
 from triage.service.run import Service
 from triage.service.status import as_json, as_text, status
@@ -23,6 +24,7 @@ from triage.settings import ConfigurationError
 
 Make = Callable[..., Line]
 EMAIL = "agent_connect/missing_customer_email-01.eml"
+PRIYA = "priya@northwind.example"
 CONTOSO = "agent_connect/employee_is_queue-02.eml"
 
 
@@ -36,8 +38,7 @@ def silence(line: Line, *texts: str, hours: float = 2) -> int:
 
 def reasons(line: Line) -> list[str]:
     with line.store.unit() as unit:
-        rows = unit.occurrences_between(NOON, NOON + timedelta(days=9))
-    return [row.reason for row in rows if row.kind != "own"]
+        return [row.reason for row in unit.mails_between(NOON, NOON + timedelta(days=9))]
 
 
 # Silences
@@ -165,6 +166,37 @@ def test_who_waits_longest_has_the_budget_first(make: Make) -> None:
     line.later(minutes=5)
     first = line.later(minutes=50)
     assert [one["To"] for one in first if "Budget" not in one["Subject"]] == ["team@example.com"]
+
+
+def test_what_may_be_switched_off_has_the_budget_before_what_waits_longer(make: Make) -> None:
+    line = make(("[digest]", '[budgets]\ntotal = "1/h"\n\n[digest]'))
+    line.read(EMAIL)
+    assert to(line.later(minutes=1)) == ["priya@northwind.example"]
+    line.read(CONTOSO)
+    line.later(minutes=5)
+    line.read("salesforce/cpu_time_limit-01.eml")
+    line.later(minutes=5)
+    (urgent, *_) = [one for one in line.later(minutes=50) if "Budget" not in one["Subject"]]
+    assert "may be switched off" in urgent["Subject"]
+
+
+def test_what_can_wait_leaves_half_of_each_bucket_and_nobody_is_told(make: Make) -> None:
+    line = make(("[digest]", '[budgets]\nper_recipient = "4/d"\ntotal = "1/h"\n\n[digest]'))
+    budgets, charge = Budgets(line.settings), Charge("northwind", PRIYA)
+    now = line.hands.time
+    with line.store.unit() as unit:
+        assert budgets.wait(unit, charge, now, leave_half=True) is None
+        budgets.spend(unit, charge, 1, now)
+        hour = now + timedelta(hours=1)
+        assert budgets.wait(unit, charge, now, leave_half=True) == hour
+        assert budgets.wait(unit, charge, hour, leave_half=True) is None
+        budgets.spend(unit, charge, 1, hour)
+        later = hour + timedelta(hours=1)
+        assert budgets.wait(unit, charge, later) is None
+        until = budgets.wait(unit, charge, later, leave_half=True)
+        assert until is not None
+        assert until - now == timedelta(hours=6)
+    assert line.later(hours=3) == []
 
 
 def test_digests_wait_for_the_budget_as_well(make: Make) -> None:

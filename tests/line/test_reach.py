@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from tests.line.desk import EMAILS, QUEUE, Line, text, to
 from triage.cli import app
 from triage.rows import OutboxState
+from triage.service.closing import close_quiet
 
 PRIYA, LENA = "priya@northwind.example", "lena@northwind.example"
 DEPUTY = f'contacts = ["{PRIYA}", {{ address = "{LENA}", role = "fallback" }}]'
@@ -102,6 +104,76 @@ def test_a_contact_of_elsewhere_that_is_taken_off_the_list_gets_nothing_more(mak
     assert line.later(minutes=1) == []
     (message,) = line.later(minutes=1)
     assert "ines@agency.example is no contact of northwind any more" in text(message)
+
+
+def queued(line: Line) -> None:
+    line.read(QUEUE)
+    line.hands.time += line.settings.policy.group_wait
+    assert line.dispatcher.respond(line.hands.time) == 1
+
+
+@pytest.mark.parametrize("changed", ["elsewhere", "same domain", "no tenant"])
+def test_a_mail_that_waits_in_the_outbox_is_not_sent_to_who_is_no_contact_any_more(
+    make, changed: str
+) -> None:
+    line = make((PRIYA, "ines@agency.example")) if changed == "elsewhere" else make()
+    queued(line)
+    gone = make((PRIYA, LENA)).settings
+    line.dispatcher.take_over(
+        gone.model_copy(update={"tenants": ()}) if changed == "no tenant" else gone
+    )
+    assert line.later(minutes=1) == []
+    with line.store.unit() as unit:
+        assert len(unit.outbox((OutboxState.DEAD,))) == 1
+    assert to(line.later(minutes=1)) == ["team@example.com"]
+
+
+def test_a_reply_is_not_written_to_a_colleague_who_is_no_contact_any_more(make) -> None:
+    line = make()
+    line.read(QUEUE)
+    line.dispatcher.take_over(make((PRIYA, LENA)).settings)
+    assert line.later(minutes=1) == []
+    (message,) = line.later(minutes=1)
+    assert f"{PRIYA} is no contact of northwind any more" in text(message)
+
+
+def test_an_end_that_waits_in_the_outbox_is_sent_only_to_contacts_and_who_forwarded(make) -> None:
+    line = make()
+    line.read(QUEUE)
+    line.read(FORWARD)
+    assert to(line.later(minutes=1)) == [PRIYA, "tom@northwind.example"]
+    line.hands.time += timedelta(days=7, hours=2)
+    with line.store.unit() as unit:
+        close_quiet(unit, line.settings, line.hands.time)
+    line.hands.time += line.settings.policy.group_wait
+    assert line.dispatcher.respond(line.hands.time) == 2
+    line.dispatcher.take_over(make((PRIYA, LENA)).settings)
+    assert to(line.later(minutes=1)) == ["tom@northwind.example"]
+
+
+# Who forwarded -----------------------------------------------------------------------------
+
+
+def test_who_forwarded_is_answered_also_when_other_notifications_join_the_incident(make) -> None:
+    line = make()
+    line.read(FORWARD)
+    (first,) = line.later(minutes=1)
+    assert line.read(FORWARD, (b"Hh4AAF", b"Hh5AAF")) == "within_repeat_interval"
+    assert line.read(OTHER) == "first_in_incident"
+    with line.store.unit() as unit:
+        assert len(unit.incidents_between(line.hands.time, line.hands.time)) == 1
+    messages = [*line.later(minutes=1), *line.later(hours=24)]
+    (again,) = [one for one in messages if one["To"] == first["To"]]
+    assert again["Auto-Submitted"] == "auto-replied"
+    assert "the person who passed the notification on" in text(again)
+    forward = (EMAILS / FORWARD).read_text()
+    assert any(one.strip("<>") in forward for one in str(first["References"]).split())
+    line.hands.time += timedelta(days=7, hours=2)
+    with line.store.unit() as unit:
+        close_quiet(unit, line.settings, line.hands.time)
+    last = [one for one in line.later(minutes=1) if one["To"] == first["To"]]
+    assert "quiet since" in last[0]["Subject"]
+    assert set(str(last[0]["References"]).split()) & set(str(again["References"]).split())
 
 
 # Mail that comes back ----------------------------------------------------------------------

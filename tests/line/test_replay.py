@@ -62,7 +62,7 @@ class Desk:
             octets = (EMAILS / name).read_bytes()
             raw = RawMail("support", "INBOX", 1, uid, NOON, octets)
             with self.store.unit() as unit:
-                recorder.record(unit, raw, judge(octets, section.trust), section)
+                recorder.record_all(unit, [(raw, judge(octets, section.trust))], section)
 
     def kept(self) -> list[int]:
         with self.store.unit() as unit:

@@ -55,7 +55,7 @@ def flagged(line: Line, uid: int, *flags: str) -> str:
     line.hands.time += timedelta(minutes=5)
     with line.store.unit() as unit:
         reading = Judge(catalog(), world(line.settings))(octets, section.trust)
-        line._recorder.record(unit, raw, reading, section)
+        line._recorder.record_all(unit, [(raw, reading)], section)
     with line.store.unit() as unit:
         rows = unit.mails_between(EVER, line.hands.time + timedelta(days=1))
     return next(row.reason for row in rows if row.uid == uid)

@@ -17,7 +17,7 @@ from tests.servers.front import Front, after, instead
 from tests.servers.hook import SECRET, Hook
 from tests.servers.vendors import Jira
 from triage.ports import Sender
-from triage.rows import OutboxRow, OutboxState, Way
+from triage.rows import NewOutbox, OutboxRow, OutboxState, Way
 from triage.service.closing import close_quiet
 from triage.service.dispatch import Dispatcher
 from triage.service.health import health
@@ -41,7 +41,7 @@ class Desk:
 
     def __init__(self, line: Line) -> None:
         self.line = line
-        sender = tickets_sender(line.settings)
+        sender = tickets_sender(line.settings, line.store, line.hands)
         assert sender is not None
         self.tickets = _dispatcher(line, sender, line.hands)
 
@@ -92,6 +92,14 @@ def test_what_goes_on_is_a_comment_on_the_same_ticket(desk: Any) -> None:
     assert len(ticket.comments) == 2
 
 
+def _more(row: OutboxRow) -> NewOutbox:
+    """A later telling of the same incident."""
+    told = json.loads(row.octets)
+    octets = json.dumps(told | {"id": "2" * 32, "text": "It goes on.\n"}).encode()
+    to = row.recipients
+    return NewOutbox("k2", row.audience, row.tenant, "", to, "k2", row.subject, octets, Way.TICKET)
+
+
 def closed(line: Line) -> None:
     line.hands.time += timedelta(days=8)
     with line.store.unit() as unit:
@@ -127,6 +135,33 @@ def test_a_lost_answer_is_tried_again_by_the_clock_and_makes_no_second_ticket(de
     assert made.later(minutes=4) == 1
     assert len(jira.tickets) == 1
     assert jira.tickets[0].comments == []
+
+
+def test_over_a_restart_what_goes_on_is_a_comment_though_the_search_lags_behind(desk: Any) -> None:
+    made, jira, _ = desk
+    made.line.read(FORGED)
+    assert made.later(minutes=1) == 1
+    jira.blind = 2
+    again = Desk(made.line)
+    with made.line.store.unit() as unit:
+        (row,) = unit.outbox((OutboxState.SENT,))
+        assert unit.enqueue(_more(row), made.line.hands.time)
+    assert again.later(seconds=1) == 1
+    (ticket,) = jira.tickets
+    assert len(ticket.comments) == 1
+
+
+def test_a_relapse_names_the_ticket_of_the_time_before(desk: Any) -> None:
+    made, jira, _ = desk
+    made.line.read(UNKNOWN)
+    made.later(minutes=1)
+    closed(made.line)
+    made.later(minutes=1)
+    made.line.read(UNKNOWN, (b"Message-ID: <", b"Message-ID: <2."))
+    made.later(minutes=1)
+    first, second = jira.tickets
+    assert f"The ticket of the time before, if there was one: {first.external_id}" in second.text
+    assert "of the time before" not in first.text
 
 
 def test_a_server_that_asks_for_time_gets_it(desk: Any) -> None:

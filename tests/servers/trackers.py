@@ -100,8 +100,23 @@ class Roundup:
             issue = self._get(f"issue/{hit['id']}")["attributes"]
             ids = sorted(int(message["id"]) for message in issue["messages"])
             texts = [self._get(f"msg/{n}?@verbose=3")["attributes"]["content"] for n in ids]
-            found.append(Kept(int(hit["id"]), external_id, issue["title"], texts[0], texts[1:]))
+            one = Kept(int(hit["id"]), external_id, issue["title"], texts[0], texts[1:])
+            one.resolved = self._get(f"status/{issue['status']['id']}")["attributes"]["name"] == (
+                "resolved"
+            )
+            found.append(one)
         return found
+
+    def resolve(self, external_id: str) -> None:
+        """Those who work there are done with it."""
+        origin = self.front.url.rstrip("/")
+        headers = {"X-Requested-With": "rest", "Origin": origin, "Referer": self.front.url}
+        headers["Host"] = f"127.0.0.1:{self.front.port}"
+        for one in self.kept(external_id):
+            path = f"/rest/data/issue/{one.number}"
+            etag = self._get(f"issue/{one.number}")["@etag"]
+            body = {"status": "resolved", "@etag": etag}
+            self._client.put(path, json=body, headers=headers).raise_for_status()
 
 
 class RealRequestTracker:
@@ -183,8 +198,14 @@ class RealRequestTracker:
 
     def kept(self, external_id: str) -> list[Kept]:
         """The tickets of an incident."""
-        query = f"tickets?query=Subject LIKE '{external_id}'&fields=Subject"
+        query = f"tickets?query=Subject LIKE '{external_id}'&fields=Subject,Status"
         return [self._ticket(hit, external_id) for hit in self._get(query).json()["items"]]
+
+    def resolve(self, external_id: str) -> None:
+        """Those who work there are done with it."""
+        for one in self.kept(external_id):
+            path = f"/REST/2.0/ticket/{one.number}"
+            self._client.put(path, json={"Status": "resolved"}).raise_for_status()
 
     def _ticket(self, hit: dict, external_id: str) -> Kept:
         texts: dict[str, list[str]] = {"Create": [], "Comment": []}
@@ -197,7 +218,9 @@ class RealRequestTracker:
                 whole = self._get(f"attachment/{part['id']}").json()
                 texts[one["Type"]].append(_content(whole))
         (text,) = texts["Create"]
-        return Kept(int(hit["id"]), external_id, hit["Subject"], text, texts["Comment"])
+        one = Kept(int(hit["id"]), external_id, hit["Subject"], text, texts["Comment"])
+        one.resolved = hit["Status"] == "resolved"
+        return one
 
 
 def _content(attachment: dict) -> str:

@@ -26,6 +26,7 @@ class Kept:
     text: str
     comments: list[str] = field(default_factory=list)
     closed: bool = False
+    resolved: bool = False
 
 
 def _answer(status: int, body: object) -> Answered:
@@ -110,6 +111,11 @@ class Vendor(ABC):
         """The tickets of an incident."""
         return [ticket for ticket in self.tickets if ticket.external_id == external_id]
 
+    def resolve(self, external_id: str) -> None:
+        """Those who work there are done with it."""
+        for ticket in self.kept(external_id):
+            ticket.resolved = True
+
 
 class Zendesk(Vendor):
     """developer.zendesk.com: Tickets (list by external_id, create, update), Idempotency."""
@@ -145,7 +151,7 @@ class Zendesk(Vendor):
             "id": ticket.number,
             "external_id": ticket.external_id,
             "subject": ticket.title,
-            "status": "closed" if ticket.closed else "new",
+            "status": "closed" if ticket.closed else "solved" if ticket.resolved else "new",
             "url": f"https://example.zendesk.com/api/v2/tickets/{ticket.number}.json",
             "via": {"channel": "api"},
         }
@@ -180,6 +186,9 @@ class Zendesk(Vendor):
             why = [{"description": "Status: closed prevents ticket update"}]
             return _answer(422, {"error": "RecordInvalid", "details": {"status": why}})
         ticket.comments.append(self._checked(body["ticket"]["comment"]))
+        if "status" in body["ticket"]:
+            assert body["ticket"]["status"] == "open"
+            ticket.resolved = False
         return _answer(200, {"ticket": self._shown(ticket), "audit": {"id": 35437}})
 
 
@@ -299,7 +308,7 @@ class ServiceNow(Vendor):
         return {
             "sys_id": self.key(ticket),
             "number": f"INC{ticket.number:07}",
-            "state": "7" if ticket.closed else "1",
+            "state": "7" if ticket.closed else "6" if ticket.resolved else "1",
             "correlation_id": ticket.external_id,
         }
 
@@ -324,6 +333,9 @@ class ServiceNow(Vendor):
 
     def commented(self, ticket: Kept, body: Any) -> Answered:
         ticket.comments.append(body["work_notes"])
+        if "state" in body:
+            assert body["state"] == "2"
+            ticket.resolved = False
         return _answer(200, {"result": self._shown(ticket)})
 
 
@@ -356,6 +368,12 @@ class GitHub(Vendor):
             return _answer(403, {"message": "Request forbidden by administrative rules."})
         if asked.headers.get("x-github-api-version") != "2022-11-28":
             return _answer(400, {"message": "the version is not supported"})
+        again = re.fullmatch(r"/repos/northwind/support/issues/(\d+)", asked.target)
+        if again and asked.method == "PATCH":
+            (ticket,) = [t for t in self.tickets if self.key(t) == again[1]]
+            assert json.loads(asked.body) == {"state": "open"}
+            ticket.resolved = False
+            return self.created(ticket)
         return super()._answered(asked)
 
     @staticmethod
@@ -374,7 +392,12 @@ class GitHub(Vendor):
         assert terms[1:] == ["in:body", "is:issue", "repo:northwind/support"]
         # It searches for words, and finds what is only similar as well.
         found = [
-            {"id": 1000 + t.number, "number": t.number, "state": "open", "body": t.text}
+            {
+                "id": 1000 + t.number,
+                "number": t.number,
+                "state": "closed" if t.resolved else "open",
+                "body": t.text,
+            }
             for t in self.tickets[::-1]
         ]
         whole = {"total_count": len(found), "incomplete_results": False, "items": found[:10]}
@@ -413,7 +436,7 @@ class RequestTracker(Vendor):
             {
                 "Subject": ticket.title,
                 "type": "ticket",
-                "Status": "new",
+                "Status": "resolved" if ticket.resolved else "new",
                 "id": str(ticket.number),
                 "_url": f"http://127.0.0.1:18080/REST/2.0/ticket/{ticket.number}",
             }
@@ -434,4 +457,8 @@ class RequestTracker(Vendor):
 
     def commented(self, ticket: Kept, body: Any) -> Answered:
         ticket.comments.append(body["Content"])
+        if "Status" in body:
+            assert body["Status"] == "open"
+            ticket.resolved = False
+            return _answer(201, ["Comments added", "Status changed from 'resolved' to 'open'"])
         return _answer(201, ["Comments added"])

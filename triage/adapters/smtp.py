@@ -77,9 +77,10 @@ class _SmtpTls(_Smtp, smtplib.SMTP_SSL):
 class SmtpSender:
     """Implements `triage.ports.Sender` on one connection that is kept between messages.
 
-    `send` takes at most `longest_seconds`, so a lease on the message must be longer. After the
-    final dot the server has `done_seconds` to answer: giving up earlier than it does makes
-    duplicates (RFC 5321, 4.5.3.2.6). Not thread-safe.
+    `send` takes at most ten times `timeout`, for two ways to the server and two tries to begin,
+    and once `done_seconds`; a lease on the message must be longer. These are for the answer to
+    the final dot: giving up earlier than the server does makes duplicates (RFC 5321,
+    4.5.3.2.6). Not thread-safe.
 
     Raises ValueError where the login or the mails would cross a network without TLS.
     """
@@ -103,11 +104,6 @@ class SmtpSender:
         self._timeout, self._done_seconds = timeout, done_seconds
         self._smtp: _Smtp | None = None
         self._used_at = 0.0
-
-    @property
-    def longest_seconds(self) -> float:
-        """A bound on one `send`: two ways to the server, two tries to begin, one final dot."""
-        return 10 * self._timeout + self._done_seconds
 
     def send(self, octets: bytes, sender: str, recipients: Sequence[str]) -> None:
         """Deliver to all recipients or to none. Line ends become CRLF on the way."""

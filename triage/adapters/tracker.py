@@ -5,28 +5,30 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx
 import structlog
 
 from triage.adapters.connection import connection_fault, printable, tls_context
+from triage.adapters.fresh import Fresh, Made
 from triage.adapters.web import FAULTS, Answer, request, require_https, retry_after
-from triage.ports import Fault, SendError
-from triage.response.filing import Filing
-from triage.response.preset import Desk, Preset, Request
+from triage.ports import Fault, SendError, StoreError
+from triage.response.preset import Desk, Found, Preset, Request
+from triage.response.telling import Telling
 from triage.response.templates import TemplateFault
 
 SECONDS = 30.0
 """For one request; a telling takes at most a search twice and two times five steps."""
+_MAKING = 5 * SECONDS
+"""For the steps of a create; until then nobody else makes the ticket."""
 _ANSWER_OCTETS = 1_000_000
 _LATER = frozenset({408, 412, 423, 425, 429})
 """Besides 5xx, the answers that say: not now, or: it was changed meanwhile."""
 _UNCLEAR = 3
 """Tickets that were made without a clear answer and are not found, before a person looks."""
-_REMEMBERED = 1_000
 _ADVICE = {
     401: "check `user` and the token of [tickets]",
     403: "check what the user of [tickets] may do there, and that what `values` name exists",
@@ -43,13 +45,14 @@ class _ConflictError(Exception):
 
 
 class Tracker:
-    """Implements `triage.ports.Sender`; the octets are those of a `Filing`.
+    """Implements `triage.ports.Sender`; the octets are those of a `Telling`.
 
     Each telling first searches for the ticket of its incident. So a create whose answer was lost
-    is not repeated, and what follows becomes a comment, also when the store was lost. A ticket
-    that was just made without a clear answer and is found then holds this telling already. Where
-    the search lags behind, what was just made is remembered that long, and what was perhaps made
-    is not made again before the search must find it. One thread uses one Tracker.
+    is not repeated, and what follows becomes a comment, also when the store was lost. What was
+    made lately is known to all processes (`Fresh`): a ticket that was made of this telling holds
+    it already; where the search lags behind, a comment goes to what was made; and what is being
+    made or was perhaps made is not made again before the search must find it. One thread uses one
+    Tracker.
 
     Raises ValueError for an address that is neither https nor on loopback.
     """
@@ -59,6 +62,7 @@ class Tracker:
         preset: Preset,
         desk: Desk,
         token: str,
+        fresh: Fresh,
         *,
         ca_file: str | None = None,
         seconds: float = SECONDS,
@@ -75,10 +79,7 @@ class Tracker:
             pair = f"{preset.user(desk)}:{token}".encode()
             self._login = f"Basic {base64.b64encode(pair).decode()}"
         self._secrets = (self._login, self._login.partition(" ")[2], token)
-        self._unclear: OrderedDict[str, int] = OrderedDict()
-        """Tickets that were perhaps made, by external id, and how often surely so."""
-        self._fresh: OrderedDict[str, tuple[str, float]] = OrderedDict()
-        """Tickets that the search may not know yet, by external id, and until when; "" perhaps."""
+        self._fresh = fresh
         self._pause_until = 0.0
         self._log = structlog.get_logger()
 
@@ -89,92 +90,96 @@ class Tracker:
             said = f"the ticket system at {self._host} wants to be left alone"
             raise SendError(said, Fault.TRANSIENT, left)
         try:
-            filing = Filing.of(octets)
-            self._tell(filing)
+            telling = Telling.of(octets)
+            self._tell(telling)
         except _ConflictError as conflict:
             raise SendError(str(conflict), Fault.TRANSIENT) from conflict
         except TemplateFault as fault:
             raise SendError(f"the preset is wrong: {fault}", Fault.PERMANENT) from fault
+        except StoreError as error:
+            raise SendError(str(error), Fault.AMBIGUOUS) from error
         except ValueError as error:
             raise SendError(str(error), Fault.PERMANENT) from error
 
     def close(self) -> None:
         """Nothing is kept between two tellings."""
 
-    def _tell(self, filing: Filing) -> None:
-        ticket = self._search(filing)
-        if ticket is None and filing.closed:
-            self._said("ticket_gone", filing, "")
+    def _tell(self, telling: Telling) -> None:
+        made = self._fresh.of(telling.external_id)
+        found = self._search(telling, made)
+        if found is None and telling.closed:
+            self._said("ticket_gone", telling, "")
             return
-        if ticket is None:
+        if found is None:
             try:
-                self._create(filing)
+                self._create(telling, made)
             except _ConflictError:
-                ticket = self._search(filing)
-                if ticket is None:
+                found = self._search(telling, made)
+                if found is None:
                     raise
             else:
                 return
-        if self._unclear.pop(filing.external_id, None) is not None:
-            self._said("ticket_found", filing, ticket)
+        if made is not None and made.telling == telling.id:
+            self._said("ticket_found", telling, found.ticket)
             return
-        self._steps(self._preset.comment, filing, ticket)
-        self._said("ticket_commented", filing, ticket)
+        self._steps(self._preset.comment(telling, found), telling, found)
+        self._said("ticket_commented", telling, found.ticket)
 
-    def _search(self, filing: Filing) -> str | None:
-        answer = self._ask("search", filing)
+    def _search(self, telling: Telling, made: Made | None) -> Found | None:
+        answer = self._ask("search", telling)
         try:
-            found = self._preset.found(_json(answer), filing)
+            found = self._preset.found(_json(answer), telling)
         except ValueError as error:
             said = f"{self._where('search')} made no sense: {error}"
             raise SendError(said, Fault.TRANSIENT) from error
-        fresh, until = self._fresh.get(filing.external_id, ("", 0.0))
-        left = until - self._clock()
-        if found is not None or left <= 0:
+        if found is not None or made is None or made.left <= 0:
             return found
-        if not fresh:
+        if not made.ticket:
             said = f"the search of the ticket system at {self._host} may not show the ticket yet"
-            raise SendError(said, Fault.TRANSIENT, left)
-        return fresh
+            raise SendError(said, Fault.TRANSIENT, made.left)
+        return Found(made.ticket)
 
-    def _create(self, filing: Filing) -> None:
-        times = self._unclear.get(filing.external_id, 0)
+    def _create(self, telling: Telling, made: Made | None) -> None:
+        external_id, lag = telling.external_id, self._preset.lag
+        times = made.unclear if made is not None else 0
         if times >= _UNCLEAR:
-            del self._unclear[filing.external_id]
+            self._fresh.keep(external_id, None)
             raise SendError(
-                f"the ticket system at {self._host} took the ticket {filing.external_id} {times} "
+                f"the ticket system at {self._host} took the ticket {external_id} {times} "
                 "times, gave no clear answer, and does not find it; look there, and mend `take` "
                 "and the search of the preset before it is sent again",
                 Fault.PERMANENT,
             )
+        # Before it is made, so that it is known when this process dies meanwhile.
+        perhaps = Made("", telling.id, times, max(lag, _MAKING))
+        if not self._fresh.begin(external_id, perhaps, made):
+            said = f"another process makes or made the ticket {external_id}"
+            raise SendError(said, Fault.TRANSIENT)
         try:
-            taken = self._steps(self._preset.create, filing)
+            taken = self._steps(self._preset.create, telling)
         except SendError as error:
             if error.fault is Fault.AMBIGUOUS:
                 # A server that is down for days makes none of them.
-                made = isinstance(error, _NonsenseError)
-                self._unclear[filing.external_id] = times + made
-                while len(self._unclear) > _REMEMBERED:
-                    self._unclear.popitem(last=False)
-                error.retry_after = max(error.retry_after or 0.0, self._preset.lag) or None
-                self._remember(filing, "")
+                unclear = times + isinstance(error, _NonsenseError)
+                self._fresh.keep(external_id, replace(perhaps, unclear=unclear, left=lag))
+                error.retry_after = max(error.retry_after or 0.0, lag) or None
+            else:
+                self._fresh.keep(external_id, made)
             raise
-        self._unclear.pop(filing.external_id, None)
-        self._remember(filing, taken["id"])
-        self._said("ticket_created", filing, taken["id"])
+        except (_ConflictError, TemplateFault):
+            self._fresh.keep(external_id, made)
+            raise
+        self._fresh.keep(external_id, Made(taken["id"], telling.id, left=lag))
+        self._said("ticket_created", telling, taken["id"])
 
-    def _remember(self, filing: Filing, ticket: str) -> None:
-        """The ticket that was made, "" for perhaps one, as long as the search may not show it."""
-        self._fresh[filing.external_id] = (ticket, self._clock() + self._preset.lag)
-        while len(self._fresh) > _REMEMBERED:
-            self._fresh.popitem(last=False)
-
-    def _steps(self, places: Sequence[str], filing: Filing, ticket: str = "") -> dict[str, str]:
+    def _steps(
+        self, places: Sequence[str], telling: Telling, found: Found | None = None
+    ) -> dict[str, str]:
         """Take the steps in order; only the last of them has an effect that people see."""
         taken: dict[str, str] = {}
         for place in places:
             last = place == places[-1]
-            answer = self._ask(place, filing, taken, ticket, effect=last)
+            answer = self._ask(place, telling, taken, found, effect=last)
             try:
                 # What nothing is taken from may be empty, such as 204 (RFC 9110, 15.3.5).
                 wanted = self._preset.takes(place)
@@ -187,14 +192,14 @@ class Tracker:
     def _ask(
         self,
         place: str,
-        filing: Filing,
+        telling: Telling,
         taken: dict[str, str] | None = None,
-        ticket: str = "",
+        found: Found | None = None,
         *,
         effect: bool = False,
     ) -> Answer:
         """An answer with 2xx. `effect` says that what got no answer may have been done."""
-        asked = self._preset.request(place, self._desk, filing, taken, ticket)
+        asked = self._preset.request(place, self._desk, telling, taken, found)
         lost = Fault.AMBIGUOUS if effect else Fault.TRANSIENT
         try:
             answer = self._exchange(asked)
@@ -262,8 +267,8 @@ class Tracker:
     def _clean(self, said: object) -> str:
         return printable(str(said) or type(said).__name__, *self._secrets)
 
-    def _said(self, event: str, filing: Filing, ticket: str) -> None:
-        self._log.info(event, external_id=filing.external_id, ticket=ticket)
+    def _said(self, event: str, telling: Telling, ticket: str) -> None:
+        self._log.info(event, external_id=telling.external_id, ticket=ticket)
 
 
 def _json(answer: Answer) -> object:

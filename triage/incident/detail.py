@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from triage.catalog.verdict import Tried
 from triage.incident.incident import Case
 from triage.mail.message import Mail, Route
@@ -12,6 +14,7 @@ _EXCERPT = 4_000
 _NOTE = 2_000
 _LINE = 300
 _EVIDENCE = 10
+_FORWARDERS = 20
 
 
 def detail(case: Case, mail: Mail | None, tried: tuple[Tried, ...] = ()) -> Detail:
@@ -49,6 +52,30 @@ def detail(case: Case, mail: Mail | None, tried: tuple[Tried, ...] = ()) -> Deta
             **{k: v[:_LINE] for k, v in extracted.items() if isinstance(v, str)},
         },
     }
+
+
+def carried(before: Mapping[str, object], newest: Detail) -> Detail:
+    """The newest detail, and who forwarded earlier notifications of the same incident.
+
+    `forwarders` are addresses with the Message-ID of their mail, or "", the newest 20 of them.
+    """
+    known = forwarders(before)
+    by = str(newest.get("by") or "")
+    if by and newest.get("route") != Route.DIRECT:
+        known.pop(by, None)
+        known[by] = str(newest.get("answers") or "")
+    kept = dict(list(known.items())[-_FORWARDERS:])
+    return {**newest, "forwarders": kept} if kept else newest
+
+
+def forwarders(about: Mapping[str, object]) -> dict[str, str]:
+    """Those who forwarded a notification of the incident, with the Message-ID of their mail."""
+    known = about.get("forwarders")
+    if isinstance(known, Mapping):
+        return {str(address): str(answered) for address, answered in known.items()}
+    # Until it was told of a second notification, there is the first one's only.
+    by, answered = about.get("by"), about.get("answers")
+    return {str(by): str(answered)} if by and answered else {}
 
 
 def _answers(case: Case, mail: Mail | None) -> str:

@@ -43,7 +43,7 @@ class IncidentTrend:
     last_at: datetime | None = None
     """The newest notification of these weeks; None when there is none."""
     told_at: datetime | None = None
-    """The first notification of these weeks for which instructions went out; None for none."""
+    """When instructions about it were first sent and did not come back; None for not by then."""
 
     @property
     def count(self) -> int:

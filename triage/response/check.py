@@ -11,9 +11,10 @@ from functools import partial
 from triage.catalog.rule import Severity
 from triage.incident.incident import Reason
 from triage.incident.trend import WEEKS, IncidentTrend
+from triage.mail.message import Kind
 from triage.response import closing, content, digest, reply, ticket
 from triage.response.markdown import Bar
-from triage.response.message import CauseOfMail, OutboundMessage, RecordLink
+from triage.response.message import CauseOfMail, OpenCause, OutboundMessage, RecordLink
 from triage.response.render import RenderFault, to_octets
 from triage.response.templates import TemplateFault, Templates
 from triage.tenant import Tenant
@@ -64,12 +65,9 @@ def _translations(templates: Templates, broken: AbstractSet[str]) -> Iterator[Te
 def _mails(templates: Templates) -> Iterator[tuple[str, Callable[[], OutboundMessage]]]:
     for path in templates:
         match path.removesuffix(".md.j2").split("/"):
-            case ["replies", language, "_closing"]:
-                for causes in (_causes("_closing"), _causes("_closing")[1:]):
-                    yield path, partial(_closing, templates, causes, language)
-            case ["replies", language, name] if not name.startswith("_"):
-                for cause in _causes(name):
-                    yield path, partial(_reply, templates, cause, language)
+            case ["replies", language, name]:
+                for make in _replies(templates, language, name):
+                    yield path, make
             case ["digest", language, _]:
                 for audience in (None, _TENANT):
                     yield path, partial(_digest, templates, audience, language)
@@ -78,6 +76,32 @@ def _mails(templates: Templates) -> Iterator[tuple[str, Callable[[], OutboundMes
     for by_mail in (True, False):
         yield "tickets/closing.md.j2", partial(_quiet, templates, by_mail=by_mail)
     yield "tickets/own.md.j2", partial(_own, templates)
+
+
+def _replies(
+    templates: Templates, language: str, name: str
+) -> Iterator[Callable[[], OutboundMessage]]:
+    """Mails about one cause, and from the frames about more than one mail has room for."""
+    both = _causes(name)
+    if name == "_closing":
+        for causes in (both, both[1:], both * reply.MAX_TITLES):
+            yield partial(_closing, templates, causes, language)
+    elif name == "_mail":
+        for section in _sections(templates)[:1]:
+            yield partial(_reply, templates, _causes(section) * reply.MAX_TITLES, language)
+    elif not name.startswith("_"):
+        for cause in both:
+            yield partial(_reply, templates, (cause,), language)
+
+
+def _sections(templates: Templates) -> Sequence[str]:
+    """The names of the sections that replies have in English."""
+    names = [
+        path.rpartition("/")[2].removesuffix(".md.j2")
+        for path in templates
+        if path.startswith("replies/en/")
+    ]
+    return [name for name in names if not name.startswith("_")]
 
 
 def _causes(template: str) -> tuple[CauseOfMail, CauseOfMail]:
@@ -95,6 +119,7 @@ def _causes(template: str) -> tuple[CauseOfMail, CauseOfMail]:
         last_seen=_AT + timedelta(hours=2),
         records=(RecordLink(record, reply.record_url(_HOST, record), new=True),),
         more_records=2,
+        more_new=1,
         facts=dict.fromkeys(reply.FACTS, "a fact"),
         setup_url=f"https://{_HOST}",
         status_page_url=reply.status_page_url("northwind"),
@@ -103,6 +128,7 @@ def _causes(template: str) -> tuple[CauseOfMail, CauseOfMail]:
         new_count=2,
         closed_at=_AT + timedelta(days=7),
         evidence="The words that matched",
+        kind=Kind.API_ERROR_ALERT,
     )
     poor = CauseOfMail(
         rule=f"any/{template}",
@@ -118,26 +144,30 @@ def _causes(template: str) -> tuple[CauseOfMail, CauseOfMail]:
         quiet_since=_AT,
         told_before_at=_AT,
         closed_at=_AT + timedelta(hours=2),
+        kind=Kind.APEX_EXCEPTION,
     )
     return rich, poor
 
 
-def _reply(templates: Templates, cause: CauseOfMail, language: str) -> OutboundMessage:
+def _reply(templates: Templates, causes: Sequence[CauseOfMail], language: str) -> OutboundMessage:
     return reply.reply(
-        (cause,),
+        causes,
         tenant=_TENANT,
         recipient="priya@northwind.example",
         language=language,
         templates=templates,
         from_=_FROM,
         message_id=_ID,
-        forwarded=cause.sandbox,
+        forwarded=causes[0].sandbox,
     )
 
 
 def _closing(templates: Templates, causes: Sequence[CauseOfMail], language: str) -> OutboundMessage:
+    certain = [OpenCause(f"any/{one}", "A known error", "yes", _AT) for one in "abcdef"]
+    possible = OpenCause("any/g", "A known error", "possible", _AT)
     return closing.closing(
         causes,
+        still_open=(*certain, possible) if len(causes) > 1 else (),
         tenant=_TENANT,
         recipient="priya@northwind.example",
         language=language,
@@ -215,9 +245,11 @@ def _digest(templates: Templates, audience: Tenant | None, language: str) -> Out
         week="2026-W47",
         start=_AT,
         end=_AT + timedelta(days=7),
-        audience="support" if audience is None else audience.name,
+        audience=content.SUPPORT_AUDIENCE if audience is None else audience.name,
         off=rows,
         at_risk=rows,
+        off_before=rows,
+        at_risk_before=rows,
         opened=rows,
         growing=rows,
         closed=rows,
@@ -230,7 +262,11 @@ def _digest(templates: Templates, audience: Tenant | None, language: str) -> Out
         own=rows,
         held=(content.Held("silenced", "Why", 2),),
         bounced=(content.Bounce("priya@northwind.example", "5.1.1", 2, _AT),),
-        budgets=("total",),
+        budgets=(
+            content.Budget("total"),
+            content.Budget("per_tenant", "northwind"),
+            content.Budget("per_recipient", "priya@northwind.example"),
+        ),
         over_budget=(("northwind", 2),),
         debt=content.Debt(entries, entries, entries, ("any/rule",)),
         mails=9,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 
-from triage.response.filing import Filing
-from triage.response.preset import FILE, FOLDER, Desk, Preset
+from triage.response.preset import FILE, FOLDER, Desk, Found, Preset
+from triage.response.telling import Telling
 from triage.response.templates import TemplateFault
 
 _ID = "triage-0123456789abcdef"
-_PLAIN = Filing(
+_PLAIN = Telling(
     id="0" * 32,
     external_id=_ID,
     time="2026-11-16T13:05:00+00:00",
@@ -33,6 +34,7 @@ _HOSTILE = replace(
     kind="suspicious",
 )
 _TAKEN = "sample-1"
+_FOUND = (Found(_TAKEN), Found(_TAKEN, resolved=True))
 
 
 def check_presets(
@@ -52,28 +54,36 @@ def check_presets(
     return tuple({str(fault): fault for fault in found}.values())
 
 
-def _trial(preset: Preset, desk: Desk, filing: Filing) -> Iterator[str]:
+def _trial(preset: Preset, desk: Desk, telling: Telling) -> Iterator[str]:
     """What the requests lack. Raises TemplateFault."""
     preset.user(desk)
-    searched = preset.request("search", desk, filing)
+    searched = preset.request("search", desk, telling)
     if _ID not in searched.path and _ID not in searched.body.decode():
         yield "search: does not look for external_id"
-    created = " ".join(_sent(preset, preset.create, desk, filing))
-    commented = " ".join(_sent(preset, preset.comment, desk, filing))
+    created = " ".join(_sent(preset, preset.create, desk, telling))
     if _ID not in created:
         yield "create: does not send external_id, so the ticket would not be found again"
     # What is left of a text once signs that mean something there were replaced.
-    if filing.title[:5] not in created:
+    if telling.title[:5] not in created:
         yield "create: does not send title"
-    for kind, sent in (("create", created), ("comment", commented)):
-        if filing.text[:4] not in sent:
-            yield f"{kind}: does not send text"
+    if telling.text[:4] not in created:
+        yield "create: does not send text"
+    for told, found in product((telling, replace(telling, closed=True)), _FOUND):
+        places = preset.comment(told, found)
+        if telling.text[:4] not in " ".join(_sent(preset, places, desk, told, found)):
+            yield "comment: does not send text"
 
 
-def _sent(preset: Preset, places: tuple[str, ...], desk: Desk, filing: Filing) -> Iterator[str]:
+def _sent(
+    preset: Preset,
+    places: tuple[str, ...],
+    desk: Desk,
+    telling: Telling,
+    found: Found | None = None,
+) -> Iterator[str]:
     taken: dict[str, str] = {}
     for place in places:
-        request = preset.request(place, desk, filing, taken, _TAKEN)
+        request = preset.request(place, desk, telling, taken, found)
         yield from (request.path, *request.headers.values())
         yield json.dumps(json.loads(request.body), ensure_ascii=False) if request.body else ""
         taken |= dict.fromkeys(preset.takes(place), _TAKEN)

@@ -17,6 +17,10 @@ MAX_ROWS = 30
 TREND_ROWS = 10
 """Rows of one list with trends: mail programs cut what has more than 100 kB."""
 UNKNOWN_TENANT = "unknown tenant"
+SUPPORT_AUDIENCE = "support"
+"""Whose digest is about all tenants; the others are called as their tenant."""
+GROWS_FROM = 3
+"""Notifications in a week, of which an incident can be called growing."""
 ALIVE_WEEKS = 3
 """In so many of the seven weeks before a tenant had notifications, if their end is news."""
 
@@ -24,6 +28,8 @@ ALIVE_WEEKS = 3
 class Remediation(Protocol):
     """What the digest needs of a remedy."""
 
+    @property
+    def action(self) -> str: ...
     @property
     def template(self) -> str: ...
     @property
@@ -59,7 +65,7 @@ class Running:
     incident: IncidentTrend
     title: str
     summary: str = ""
-    """What is to be done, in a sentence."""
+    """What an admin is to do, in a sentence; "" in support's digest where no admin is told."""
     example: str = ""
     """How a notification of it reads, without addresses, ids and numbers."""
 
@@ -83,7 +89,10 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """A tenant of whom there was nothing this week, after several weeks with something."""
+    """A tenant of whom there was nothing this week.
+
+    Before there was something in several weeks, or a report that it was switched off.
+    """
 
     tenant: str
     counts: tuple[int, ...]
@@ -98,6 +107,14 @@ class Bounce:
     status: str
     count: int
     last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A budget, and the tenant or recipient whose it is; the total is nobody's."""
+
+    name: str
+    whose: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +153,13 @@ class DigestContent:
     """Open at the end of the week, and the integration is switched off."""
     at_risk: tuple[Running, ...]
     """Open at the end of the week, and the integration may be switched off."""
+    off_before: tuple[Running, ...]
+    """Was reported as switched off, closed within the eight weeks and not heard of since."""
+    at_risk_before: tuple[Running, ...]
+    """The same of what may have been switched off."""
     opened: tuple[Running, ...]
     growing: tuple[Running, ...]
-    """Open, older than the week, with at least half as many notifications again as before."""
+    """Open, older than the week, `GROWS_FROM` notifications, and half again as many as before."""
     closed: tuple[Running, ...]
     known: tuple[Bar, ...]
     """Notifications per known error, and per tenant for support; most first."""
@@ -152,7 +173,7 @@ class DigestContent:
     """Triage's own troubles, without bounces and budgets."""
     held: tuple[Held, ...]
     bounced: tuple[Bounce, ...]
-    budgets: tuple[str, ...]
+    budgets: tuple[Budget, ...]
     """Those that were used up at some time of the week."""
     over_budget: tuple[tuple[str, int], ...]
     """Tenants, and how many of their notifications had an answer that waited for a budget."""

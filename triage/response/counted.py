@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from statistics import median
 from typing import NamedTuple
@@ -19,9 +21,12 @@ from triage.incident.incident import Reason
 from triage.incident.trend import WEEKS, IncidentTrend
 from triage.response.content import (
     ALIVE_WEEKS,
+    GROWS_FROM,
     MAX_ROWS,
+    SUPPORT_AUDIENCE,
     UNKNOWN_TENANT,
     Bounce,
+    Budget,
     Debt,
     DigestContent,
     Entry,
@@ -43,7 +48,12 @@ _HELD_FOR_SUPPORT = (
     *(Reason.FORWARDER_NOT_ENTITLED, Reason.NOT_OUR_INTEGRATION, Reason.AUTOMATIC),
 )
 # What a tenant may know of: nothing of other tenants, nothing of how support works.
-_HELD_FOR_TENANT = _HELD_FOR_SUPPORT[:5]
+_HELD_FOR_TENANT = (
+    *(Reason.WITHIN_REPEAT_INTERVAL, Reason.NOTHING_NEW, Reason.SILENCED, Reason.TOO_OLD),
+    Reason.SANDBOX,
+)
+_TOLD_TO_ADMINS = frozenset({"reply", "both"})
+"""Actions of rules whose summary an admin gets to read."""
 _BOUNCE, _BUDGET = "bounce", "budget"
 """First words of what a trouble of our own is about."""
 
@@ -68,6 +78,7 @@ def build(
     own = [one for one in every if one.kind == "own" and one.count]
     ours = [one for one in every if one.kind != "own" and _may_know(one, audience)]
     errors = [one for one in ours if one.kind != Outcome.SUSPICIOUS]
+    off, at_risk = (_stops(errors, rules, state) for state in ("yes", "possible"))
     judged = Counter[str]()
     for (verdict, tenant), count in mails.items():
         judged[verdict] += count if audience is None or tenant == audience.name else 0
@@ -76,9 +87,11 @@ def build(
         week=week,
         start=start,
         end=end,
-        audience="support" if audience is None else audience.name,
-        off=_said(_stops(errors, rules, "yes"), rules),
-        at_risk=_said(_stops(errors, rules, "possible"), rules),
+        audience=SUPPORT_AUDIENCE if audience is None else audience.name,
+        off=_for_admins(_said(_open(off), rules), rules, audience),
+        at_risk=_said(_open(at_risk), rules),
+        off_before=_said(_gone(off), rules),
+        at_risk_before=_said(_gone(at_risk), rules),
         opened=_said(_most_first(one for one in errors if one.opened_at >= start), rules),
         growing=_said(_most_first(one for one in errors if _grows(one, start)), rules),
         closed=_said(
@@ -87,7 +100,7 @@ def build(
         known=_known(errors, rules, audience),
         tenants=() if audience else _tenants(ours),
         remedies=() if audience else _remedies(errors, rules),
-        silent=() if audience else _silent(errors),
+        silent=() if audience else _silent(errors, {one.tenant for one in off}),
         unknown=_said(_most_first(one for one in errors if one.rule is None and one.count), rules),
         suspicious=_said((o for o in ours if o.kind == Outcome.SUSPICIOUS and o.count), rules),
         own=() if audience else _said((o for o in own if _about(o) not in {_BOUNCE, _BUDGET}), {}),
@@ -112,13 +125,14 @@ def _may_know(one: IncidentTrend, audience: Tenant | None) -> bool:
 
 
 def _stops(
-    incidents: Iterable[IncidentTrend], rules: Mapping[str, KnownError], state: str
+    incidents: Sequence[IncidentTrend], rules: Mapping[str, KnownError], state: str
 ) -> list[IncidentTrend]:
-    """Those still open at the end; neither a sandbox nor other software switches ours off."""
+    """The last episodes; neither a sandbox nor other software switches ours off."""
+    last = {one.fingerprint: one.episode for one in sorted(incidents, key=lambda one: one.episode)}
     return [
         one
         for one in incidents
-        if one.closed_at is None
+        if one.episode == last[one.fingerprint]
         and (rule := rules.get(one.rule or "")) is not None
         and rule.disables_integration == state
         and not one.sandbox
@@ -126,8 +140,18 @@ def _stops(
     ]
 
 
+def _open(incidents: Iterable[IncidentTrend]) -> list[IncidentTrend]:
+    return [one for one in incidents if one.closed_at is None]
+
+
+def _gone(incidents: Iterable[IncidentTrend]) -> list[IncidentTrend]:
+    """What became quiet, the newest first: a job that does not run reports nothing."""
+    gone = [one for one in incidents if one.closed_at is not None]
+    return sorted(gone, key=lambda one: (one.last_at or one.opened_at, one.id), reverse=True)
+
+
 def _grows(one: IncidentTrend, start: datetime) -> bool:
-    more = one.count > one.before and 2 * one.count >= 3 * one.before
+    more = one.count >= GROWS_FROM and 2 * one.count >= 3 * one.before
     return one.opened_at < start and one.closed_at is None and more
 
 
@@ -150,6 +174,18 @@ def _said(
             title = anonymous(one.title.removeprefix("Unknown error: "))
             made.append(Running(one, title, example=anonymous(one.example)))
     return tuple(made)
+
+
+def _for_admins(
+    those: Iterable[Running], rules: Mapping[str, KnownError], audience: Tenant | None
+) -> tuple[Running, ...]:
+    """Support does not get to read what an admin should do where no admin is told to do it."""
+    return tuple(
+        one
+        if audience or rules[one.incident.rule or ""].remediation.action in _TOLD_TO_ADMINS
+        else replace(one, summary="")
+        for one in those
+    )
 
 
 # Notifications ---------------------------------------------------------------------------
@@ -242,7 +278,7 @@ def _remedies(
     return tuple(sorted(made, key=lambda one: (-one.relapsed, -one.told, one.rule)))
 
 
-def _silent(incidents: Iterable[IncidentTrend]) -> tuple[Silent, ...]:
+def _silent(incidents: Iterable[IncidentTrend], off: AbstractSet[str | None]) -> tuple[Silent, ...]:
     of: defaultdict[str, list[IncidentTrend]] = defaultdict(list)
     for one in incidents:
         if one.tenant and one.total:
@@ -250,7 +286,7 @@ def _silent(incidents: Iterable[IncidentTrend]) -> tuple[Silent, ...]:
     found = []
     for tenant, those in sorted(of.items()):
         counts = tuple(sum(one.counts[week] for one in those) for week in range(WEEKS))
-        if not counts[-1] and sum(map(bool, counts)) >= ALIVE_WEEKS:
+        if not counts[-1] and (tenant in off or sum(map(bool, counts)) >= ALIVE_WEEKS):
             last_at = max(one.last_at for one in those if one.last_at)
             found.append(Silent(tenant, counts, last_at))
     return tuple(sorted(found, key=lambda one: -sum(one.counts)))
@@ -295,9 +331,9 @@ def _bounced(own: Iterable[IncidentTrend]) -> Iterable[Bounce]:
             yield Bounce(address, status, one.count, one.last_at)
 
 
-def _budgets(own: Iterable[IncidentTrend]) -> tuple[str, ...]:
+def _budgets(own: Iterable[IncidentTrend]) -> tuple[Budget, ...]:
     hit = {one.about.partition(" ")[2] for one in own if _about(one) == _BUDGET}
-    return tuple(sorted(hit))
+    return tuple(Budget(*name.split(" of ", 1)) for name in sorted(hit))
 
 
 def _over_budget(incidents: Iterable[IncidentTrend]) -> tuple[tuple[str, int], ...]:

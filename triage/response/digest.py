@@ -8,6 +8,7 @@ from datetime import timedelta, tzinfo
 
 from triage.response.content import (
     ALIVE_WEEKS,
+    GROWS_FROM,
     MAX_ROWS,
     TREND_ROWS,
     UNKNOWN_TENANT,
@@ -50,6 +51,7 @@ def digest(
         most=MAX_ROWS,
         most_trends=TREND_ROWS,
         alive_weeks=ALIVE_WEEKS,
+        grows_from=GROWS_FROM,
     )
     return OutboundMessage(
         audience=Audience.DIGEST,
@@ -78,7 +80,7 @@ def _in_language(content: DigestContent, templates: Templates, language: str) ->
         words = templates.words(language, rule) if rule else ()
         # A summary that the language lacks is left out: the title says what it is about.
         title, summary = (*words, "")[:2] if words else (one.title, one.summary)
-        return replace(one, title=title, summary=summary)
+        return replace(one, title=title, summary=summary if one.summary else "")
 
     def entries(those: Iterable[Entry]) -> tuple[Entry, ...]:
         return tuple(replace(one, title=said(one.rule, one.title)) for one in those)
@@ -98,6 +100,8 @@ def _in_language(content: DigestContent, templates: Templates, language: str) ->
         content,
         off=running(content.off),
         at_risk=running(content.at_risk),
+        off_before=running(content.off_before),
+        at_risk_before=running(content.at_risk_before),
         opened=running(content.opened),
         growing=running(content.growing),
         closed=running(content.closed),

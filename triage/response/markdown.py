@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from html import escape
@@ -192,7 +192,7 @@ def _html(tokens: Sequence[Token]) -> str:
     return str(_PARSER.renderer.render(tokens, _PARSER.options, {}))
 
 
-def _bars_as_html(bars: Sequence[Bar]) -> str:
+def _bars_as_html(bars: Sequence[_Row]) -> str:
     """Table cells of proportional width and a background colour: they show without images."""
     most = max((max(bar.count, bar.before) for bar in bars), default=0) or 1
     rows = []
@@ -208,14 +208,10 @@ def _bars_as_html(bars: Sequence[Bar]) -> str:
         )
         rows.append(
             f'<tr><td class="label">{escape(bar.label)}</td><td class="lines" width="38%">{lines}'
-            f'</td><td class="number" align="right">{bar.count}</td>'
-            f'<td class="change" align="right">{_change(bar)}</td></tr>'
+            f'</td><td class="number" align="right">{escape(bar.number)}</td>'
+            f'<td class="change" align="right">{escape(bar.change)}</td></tr>'
         )
     return f'<table class="bars" width="100%" cellspacing="0">{"".join(rows)}</table>\n'
-
-
-def _change(bar: Bar) -> str:
-    return "±0" if bar.count == bar.before else f"{bar.count - bar.before:+d}"
 
 
 # Text ------------------------------------------------------------------------------------
@@ -309,22 +305,45 @@ def _words(node: SyntaxTreeNode) -> str:
 # Bars ------------------------------------------------------------------------------------
 
 
-def bars(rows: Iterable[Bar]) -> str:
-    """The Markdown of a bar chart: a fence that both outputs draw in their own way."""
-    lines = "".join(f"{row.count} {row.before} {armour(one_line(row.label))}\n" for row in rows)
+def bars(rows: Iterable[Bar], written: Callable[[int], str] = str) -> str:
+    """The Markdown of a bar chart: a fence that both outputs draw in their own way.
+
+    `written` is how the language writes a number, without blanks.
+    """
+    lines = "".join(
+        f"{row.count} {row.before} {written(row.count)} {_change(row, written)} "
+        f"{armour(one_line(row.label))}\n"
+        for row in rows
+    )
     return f"```bars\n{lines}```"
 
 
-def _bars(content: str) -> list[Bar]:
-    split = (line.split(" ", 2) for line in content.splitlines() if line.count(" ") >= 2)
-    return [Bar(label, int(count), int(before)) for count, before, label in split]
+def _change(bar: Bar, written: Callable[[int], str]) -> str:
+    change = bar.count - bar.before
+    return f"{'±' if change == 0 else '-' if change < 0 else '+'}{written(abs(change))}"
 
 
-def _bars_as_text(rows: Sequence[Bar]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the fence: how long its bars are, and what stands beside them."""
+
+    count: int
+    before: int
+    number: str
+    change: str
+    label: str
+
+
+def _bars(content: str) -> list[_Row]:
+    split = (line.split(" ", 4) for line in content.splitlines() if line.count(" ") >= 4)
+    return [_Row(int(count), int(before), *words) for count, before, *words in split]
+
+
+def _bars_as_text(rows: Sequence[_Row]) -> str:
     most = max((bar.count for bar in rows), default=0) or 1
     lines = []
     for bar in rows:
         blocks = "█" * max(1 if bar.count else 0, round(24 * bar.count / most))
         lines.append(fill(bar.label, WIDTH - 2))
-        lines.append(f"  {blocks:<24} {bar.count:>5}  ({_change(bar)})")
+        lines.append(f"  {blocks:<24} {bar.number:>6}  ({bar.change})")
     return "\n".join(lines)

@@ -47,6 +47,8 @@ class CauseOfMail:
     records: tuple[RecordLink, ...] = ()
     more_records: int = 0
     """How many records are not listed."""
+    more_new: int = 0
+    """How many of these are new."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """class_name, job_id, job_name, org_id, user_id, sub_domain, exception, message, …; a fact
     that is not known is "" """
@@ -69,6 +71,19 @@ class CauseOfMail:
     """When it was quiet for long enough; only in the last mail."""
     evidence: str = ""
     """The words of the notification that named the error."""
+    kind: str = ""
+    """Which notification told of it: managed_package | apex_exception | api_error_alert"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCause:
+    """What may have switched the integration off, and has not become quiet."""
+
+    rule: str
+    title: str
+    disables_integration: str
+    """yes | possible"""
+    last_seen: datetime
 
 
 @dataclass(frozen=True, slots=True)

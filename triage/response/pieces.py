@@ -9,24 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateSyntaxError
-from jinja2.filters import FILTERS
-from jinja2.sandbox import safe_range
+from jinja2 import TemplateSyntaxError
 
-from triage.response.templates import (
-    _FILTERS,
-    _RUN,
-    _bounded,
-    _counted,
-    _fault,
-    _Run,
-    _Sandbox,
-    _text,
-)
+from triage.response.templates import fault_of, new_sandbox, rendered, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +29,7 @@ class Written:
 
 def in_url(value: Any) -> str:
     """Percent-encoded, also `/`, `&` and `%` (RFC 3986, 2.1)."""
-    return value.text if isinstance(value, Written) else quote(_text(value), safe="")
+    return value.text if isinstance(value, Written) else quote(shown(value), safe="")
 
 
 def in_json(value: Any) -> str:
@@ -51,7 +39,7 @@ def in_json(value: Any) -> str:
 
 def plain(value: Any) -> str:
     """As it is."""
-    return _text(value)
+    return shown(value)
 
 
 def _refused(value: object) -> object:
@@ -68,32 +56,17 @@ class Pieces:
         def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
             return (texts[name], name, lambda: True) if name in texts else None
 
-        self._sandbox = _Sandbox(
-            loader=FunctionLoader(load),
-            undefined=StrictUndefined,
-            finalize=write,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._sandbox.globals = {"range": safe_range}
-        self._sandbox.filters = {name: FILTERS[name] for name in _FILTERS} | {
-            "each_counted": _counted,
+        filters = {
             "urlencode": lambda value: Written(in_url(value)),
             "tojson": lambda value: Written(in_json(value)),
         }
+        self._sandbox = new_sandbox(load, write, filters)
         for name in texts:
             try:
                 self._sandbox.get_template(name)
             except TemplateSyntaxError as fault:
-                raise _fault(name, fault) from fault
+                raise fault_of(name, fault) from fault
 
     def render(self, name: str, context: Mapping[str, object]) -> str:
         """The output. Raises TemplateFault."""
-        token = _RUN.set(_Run("en", UTC))
-        try:
-            return "".join(_bounded(self._sandbox.get_template(name).generate(dict(context))))
-        except Exception as fault:
-            # A template is a program of the operator's: it can raise anything.
-            raise _fault(name, fault) from fault
-        finally:
-            _RUN.reset(token)
+        return rendered(self._sandbox, name, context)

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from triage.response.filing import Filing
 from triage.response.pieces import Pieces, Written, in_json, in_url, plain
+from triage.response.telling import Telling
 from triage.response.templates import TemplateFault
 
 FOLDER = "tickets"
@@ -45,7 +45,7 @@ class _Request(_Part):
     body: _Text = ""
 
 
-class _Closed(_Part):
+class _State(_Part):
     at: _Pointer
     is_: tuple[str, ...] = Field(alias="is", min_length=1)
 
@@ -55,7 +55,10 @@ class _Search(_Request):
     hits: _Pointer
     id: _Pointer
     holds: _Pointer
-    closed: _Closed | None = None
+    closed: _State | None = None
+    """Of tickets that cannot be changed any more: the next telling makes a new one."""
+    resolved: _State | None = None
+    """Of tickets that are done, as those who work there see it: a comment reopens them."""
     partial: _Pointer | None = None
     lag: Annotated[int, Field(ge=0, le=3600)] = 0
 
@@ -63,6 +66,11 @@ class _Search(_Request):
 class _Step(_Request):
     method: Literal["GET", "POST", "PUT", "PATCH"] = "POST"
     take: dict[_Name, _Pointer] = {}
+
+
+class _Comment(_Step):
+    reopens: bool = False
+    """Whether this step is taken only where the ticket is reopened."""
 
 
 class _File(_Part):
@@ -73,7 +81,7 @@ class _File(_Part):
     headers: dict[_Header, _Text] = {}
     search: _Search
     create: tuple[_Step, ...] = Field(min_length=1, max_length=5)
-    comment: tuple[_Step, ...] = Field(min_length=1, max_length=5)
+    comment: tuple[_Comment, ...] = Field(min_length=1, max_length=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,15 @@ class Request:
     """Below the address of the ticket system, with the query."""
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ticket of an incident that there is already."""
+
+    ticket: str
+    """Its id in the ticket system."""
+    resolved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +128,8 @@ class Preset:
             raise TemplateFault(self.path, 0, "; ".join(faults)) from error
         if "id" not in self._file.create[-1].take:
             raise TemplateFault(self.path, 0, "the last [[create]] does not take the ticket's id")
+        if self._file.comment[-1].reopens:
+            raise TemplateFault(self.path, 0, "the last [[comment]] is only for reopening")
         self.scheme = self._file.scheme
         """The word before a token that stands for the login (RFC 9110, 11.4)."""
         self.lag = float(self._file.search.lag)
@@ -127,8 +146,11 @@ class Preset:
         self._user = Pieces({self._at("user"): self._file.user}, plain)
         self.create = tuple(f"create.{n}" for n in range(len(self._file.create)))
         """The places of the steps that make a ticket, in order."""
-        self.comment = tuple(f"comment.{n}" for n in range(len(self._file.comment)))
-        """Likewise of those that comment on one."""
+
+    def comment(self, telling: Telling, found: Found) -> tuple[str, ...]:
+        """Likewise of the steps that comment on the one that was found."""
+        steps, reopens = self._file.comment, _reopens(telling, found)
+        return tuple(f"comment.{n}" for n, one in enumerate(steps) if reopens or not one.reopens)
 
     def _requests(self) -> Iterator[tuple[str, _Request]]:
         yield "search", self._file.search
@@ -165,21 +187,23 @@ class Preset:
         self,
         place: str,
         desk: Desk,
-        filing: Filing,
+        telling: Telling,
         taken: Mapping[str, str] | None = None,
-        ticket: str = "",
+        found: Found | None = None,
     ) -> Request:
-        """The request of `search` or of a step; `ticket` is the id of the one to comment on."""
+        """The request of `search` or of a step; `found` is the ticket to comment on."""
         source = dict(self._requests())[place]
         origin = urlsplit(desk.url)
         context = {
-            **asdict(filing),
+            **asdict(telling),
             "value": {**self._file.values, **desk.values},
             "user": desk.user,
             "url": Written(desk.url),
             "origin": Written(f"{origin.scheme}://{origin.netloc}"),
             "taken": dict(taken or {}),
-            "ticket": ticket,
+            "ticket": found.ticket if found else "",
+            "resolved": found is not None and found.resolved,
+            "reopen": found is not None and _reopens(telling, found),
         }
         path = self._targets.render(self._at(place, "path"), context).strip()
         if not _PATH.fullmatch(path) or ".." in path.partition("?")[0].split("/"):
@@ -203,8 +227,8 @@ class Preset:
             line = getattr(error, "lineno", 0)
             raise TemplateFault(name, line, f"is not JSON: {error}") from error
 
-    def found(self, answer: object, filing: Filing) -> str | None:
-        """The id of the ticket that the search found, None when there is none that is open to us.
+    def found(self, answer: object, telling: Telling) -> Found | None:
+        """The ticket that the search found, None when there is none that is open to us.
 
         Raises ValueError for an answer that is none.
         """
@@ -214,12 +238,11 @@ class Preset:
             raise ValueError(f"there is no list at {search.hits or 'its top'}")  # noqa: TRY004
         for hit in hits:
             # A search that looks for words finds what is only similar, too.
-            if filing.external_id not in json.dumps(at(hit, search.holds)):
+            if telling.external_id not in json.dumps(at(hit, search.holds)):
                 continue
-            closed = search.closed
-            if closed is not None and str(at(hit, closed.at)) in closed.is_:
+            if _is(hit, search.closed):
                 continue
-            return _value(hit, search.id)
+            return Found(_value(hit, search.id), _is(hit, search.resolved))
         if search.partial is not None and at(answer, search.partial) is True:
             raise ValueError(f"the search broke off, says {search.partial}")
         return None
@@ -233,6 +256,15 @@ class Preset:
     def taken(self, place: str, answer: object) -> dict[str, str]:
         """That, of an answer. Raises ValueError when it is not there."""
         return {name: _value(answer, where) for name, where in self.takes(place).items()}
+
+
+def _reopens(telling: Telling, found: Found) -> bool:
+    """That it became quiet is no reason to open a ticket again."""
+    return found.resolved and not telling.closed
+
+
+def _is(hit: object, state: _State | None) -> bool:
+    return state is not None and str(at(hit, state.at)) in state.is_
 
 
 def at(document: object, pointer: str) -> object:

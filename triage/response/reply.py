@@ -19,6 +19,14 @@ from triage.tenant import Tenant, my_domain
 
 MAX_RECORDS = 50
 """Records that are listed per cause; of the others the number is given."""
+MAX_RECORDS_OF_MAIL = 100
+"""Records that one mail has room for, in equal shares of the causes that have some."""
+_ROOM_OF_A_CAUSE = 5
+"""So many records fewer for each cause, whose steps need room, too."""
+MAX_CAUSES = 10
+"""Causes that are told in full: Gmail cuts a mail at 102 kB of HTML."""
+MAX_TITLES = 30
+"""Causes beyond those of which the title is given; of the others the number."""
 
 FACTS = (
     *("class_name", "exception", "host", "job_id", "job_name", "message", "object", "org_id"),
@@ -97,6 +105,27 @@ class _Section:
     """Records that this recipient has not been shown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Titled:
+    """What the frame of a mail sees of a cause for whose steps it has no room."""
+
+    cause: CauseOfMail
+    state: str
+    """As in a section."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByUrgency:
+    """Causes, the most urgent first, by how much of a mail they get."""
+
+    full: tuple[CauseOfMail, ...]
+    """With the records that there is room for, the new ones first."""
+    titles: tuple[CauseOfMail, ...]
+    """For which there is room for their titles."""
+    more: int
+    """How many others there are."""
+
+
 def reply(
     causes: Sequence[CauseOfMail],
     *,
@@ -112,26 +141,28 @@ def reply(
 ) -> OutboundMessage:
     """One mail about all causes, what is switched off first, then by severity.
 
-    A language without templates gives way to the tenant's, and that to English; a section that
-    is missing in the language is taken in English as a whole, and a line says so. `hosts` are
-    allowed for links besides those of the tenant. Raises TemplateFault.
+    Of more than MAX_CAUSES the others are listed by title. A language without templates gives
+    way to the tenant's, and that to English; a section that is missing in the language is taken
+    in English as a whole, and a line says so. `hosts` are allowed for links besides those of the
+    tenant. Raises TemplateFault.
     """
     zone = ZoneInfo(tenant.timezone)
-    urls = [cause.setup_url for cause in causes if cause.setup_url]
-    urls += [record.url for cause in causes for record in cause.records if record.url]
-    ordered = sorted(causes, key=urgency)
+    found = by_urgency(causes)
     path, language = templates.localised("replies", (language, tenant.language), "_mail.md.j2")
     rendered = body(
         templates,
         path,
         language=language,
         timezone=zone,
-        hosts=allowed_hosts(tenant, urls) | hosts,
+        hosts=allowed_hosts(tenant, urls(found.full)) | hosts,
         tenant=tenant.name,
         forwarded=forwarded,
         sections=[
-            _section(cause, templates, (language, tenant.language), zone) for cause in ordered
+            _section(cause, templates, (language, tenant.language), zone) for cause in found.full
         ],
+        others=titled(found.titles, templates, language),
+        more=found.more,
+        total=len(causes),
     )
     return OutboundMessage(
         audience=Audience.REPLY,
@@ -151,9 +182,10 @@ def reply(
 def _section(
     cause: CauseOfMail, templates: Templates, languages: tuple[str, str], zone: ZoneInfo
 ) -> _Section:
-    new = sum(record.new for record in cause.records) if cause.repeated else 0
+    new = sum(record.new for record in cause.records) + cause.more_new if cause.repeated else 0
     path, found = templates.localised("replies", languages, f"{cause.template}.md.j2")
-    cause = _for_templates(in_language(cause, templates, found))
+    facts: Mapping[str, str] = dict.fromkeys(FACTS, "") | dict(cause.facts)
+    cause = replace(in_language(cause, templates, found), facts=facts)
     text = templates.render(path, language=found, timezone=zone, cause=cause).strip()
     heading, _, text = text.partition("\n")
     if not heading.startswith("## "):
@@ -178,12 +210,42 @@ def in_language(cause: CauseOfMail, templates: Templates, language: str) -> Caus
     return replace(cause, title=title, summary=summary)
 
 
-def _for_templates(cause: CauseOfMail) -> CauseOfMail:
-    """Every fact that a section may name, and no more records than a person works through."""
-    facts: Mapping[str, str] = dict.fromkeys(FACTS, "") | dict(cause.facts)
+def by_urgency(causes: Iterable[CauseOfMail]) -> ByUrgency:
+    """The causes in order, and no more of them and of their records than a mail has room for."""
+    ordered = sorted(causes, key=urgency)
+    full, others = ordered[:MAX_CAUSES], ordered[MAX_CAUSES:]
+    with_records = max(1, sum(bool(cause.records) for cause in full))
+    room = MAX_RECORDS_OF_MAIL - _ROOM_OF_A_CAUSE * len(full)
+    share = min(MAX_RECORDS, room // with_records)
+    return ByUrgency(
+        full=tuple(_with_records(cause, share) for cause in full),
+        titles=tuple(others[:MAX_TITLES]),
+        more=len(others[MAX_TITLES:]),
+    )
+
+
+def _with_records(cause: CauseOfMail, most: int) -> CauseOfMail:
     new_first = sorted(cause.records, key=lambda record: not record.new)
-    more = cause.more_records + max(0, len(new_first) - MAX_RECORDS)
-    return replace(cause, facts=facts, records=tuple(new_first[:MAX_RECORDS]), more_records=more)
+    cut = new_first[most:]
+    return replace(
+        cause,
+        records=tuple(new_first[:most]),
+        more_records=cause.more_records + len(cut),
+        more_new=cause.more_new + sum(record.new for record in cut),
+    )
+
+
+def titled(
+    causes: Iterable[CauseOfMail], templates: Templates, language: str
+) -> tuple[Titled, ...]:
+    """What a list of causes says of each."""
+    return tuple(Titled(in_language(one, templates, language), state_of(one)) for one in causes)
+
+
+def urls(causes: Iterable[CauseOfMail]) -> list[str]:
+    """The links that we built for these causes."""
+    found = [(cause.setup_url, *(record.url for record in cause.records)) for cause in causes]
+    return [url for urls_of_cause in found for url in urls_of_cause if url]
 
 
 def state_of(cause: CauseOfMail) -> str:
@@ -191,7 +253,10 @@ def state_of(cause: CauseOfMail) -> str:
     return "no" if cause.sandbox else cause.disables_integration
 
 
-def urgency(cause: CauseOfMail) -> tuple[int, int, object, str]:
-    """The order of causes in a mail: what is switched off first, then by severity."""
+def urgency(cause: CauseOfMail) -> tuple[int, bool, int, object, str]:
+    """The order of causes in a mail: what is switched off first, then by severity.
+
+    Sandboxes come last, so that a mail is about one only if all of it is.
+    """
     severity = -_SEVERITIES.index(Severity(cause.severity))
-    return _ORDER.index(state_of(cause)), severity, cause.first_seen, cause.rule
+    return _ORDER.index(state_of(cause)), cause.sandbox, severity, cause.first_seen, cause.rule

@@ -158,14 +158,15 @@ def _bounded(pieces: Iterator[str]) -> Iterator[str]:
 
 def _in_markdown(value: object) -> object:
     """Data becomes letters for the Markdown parser; what a macro wrote passes."""
-    return value if isinstance(value, Markup) else Markup(armour(one_line(_text(value))))  # noqa: S704 - armoured
+    return value if isinstance(value, Markup) else Markup(armour(one_line(shown(value))))  # noqa: S704 - armoured
 
 
 def _in_html(value: object) -> object:
-    return value if isinstance(value, Markup) else clean(_text(value))
+    return value if isinstance(value, Markup) else clean(shown(value))
 
 
-def _text(value: object) -> str:
+def shown(value: object) -> str:
+    """A value in letters. Raises TypeError for None, UndefinedError for what is not defined."""
     if isinstance(value, (str, int, float)):
         return str(value)
     if value is None:
@@ -175,7 +176,7 @@ def _text(value: object) -> str:
 
 def _verbatim(value: object) -> Markup:
     """Lines as they are, in a block of their own: for excerpts."""
-    return Markup(f"```\n{armour(_text(value)).strip(chr(10))}\n```")  # noqa: S704 - armoured
+    return Markup(f"```\n{armour(shown(value)).strip(chr(10))}\n```")  # noqa: S704 - armoured
 
 
 def _dates() -> _Dates:
@@ -211,28 +212,68 @@ def _plural(number: int, one: str, many: str) -> str:
     return f"{_number(number)} {one if number == 1 else many}"
 
 
-def _sandbox(
-    load: Callable[[str], tuple[str, str, Callable[[], bool]] | None], *, markdown: bool
+_Load = Callable[[str], tuple[str, str, Callable[[], bool]] | None]
+"""Source, name and whether it is still the same, as Jinja's FunctionLoader wants it."""
+
+
+def new_sandbox(
+    load: _Load,
+    write: Callable[[Any], object],
+    filters: Mapping[str, Callable[..., object]],
+    *,
+    autoescape: bool = False,
 ) -> _Sandbox:
+    """A sandbox with these filters besides the harmless ones of Jinja.
+
+    `write` makes of every value what may stand in the output.
+    """
     made = _Sandbox(
         loader=FunctionLoader(load),
         undefined=StrictUndefined,
-        autoescape=True,
-        finalize=_in_markdown if markdown else _in_html,
+        autoescape=autoescape,
+        finalize=write,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.globals = {"range": safe_range}
     made.filters = {name: FILTERS[name] for name in _FILTERS} | {
         "each_counted": _counted,
+        **filters,
+    }
+    return made
+
+
+def rendered(
+    sandbox: _Sandbox,
+    template: str,
+    context: Mapping[str, object],
+    language: str = "en",
+    timezone: tzinfo = UTC,
+) -> str:
+    """A template's output, within the bounds on loops, calls and characters.
+
+    Raises TemplateFault.
+    """
+    token = _RUN.set(_Run(language, timezone))
+    try:
+        return "".join(_bounded(sandbox.get_template(template).generate(dict(context))))
+    except Exception as fault:
+        # A template is a program of the operator's: it can raise anything.
+        raise fault_of(template, fault) from fault
+    finally:
+        _RUN.reset(token)
+
+
+def _for_mails(load: _Load, *, markdown: bool) -> _Sandbox:
+    filters: dict[str, Callable[..., object]] = {
         "verbatim": _verbatim,
-        "bars": lambda rows: Markup(bars(rows)),  # noqa: S704 - armoured
+        "bars": lambda rows: Markup(bars(rows, _number)),  # noqa: S704 - armoured
         "day": _day,
         "when": _when,
         "number": _number,
         "plural": _plural,
     }
-    return made
+    return new_sandbox(load, _in_markdown if markdown else _in_html, filters, autoescape=True)
 
 
 class Templates:
@@ -240,8 +281,8 @@ class Templates:
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = dict(sources)
-        self._markdown = _sandbox(self._load, markdown=True)
-        self._html = _sandbox(self._load, markdown=False)
+        self._markdown = _for_mails(self._load, markdown=True)
+        self._html = _for_mails(self._load, markdown=False)
 
     def _load(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
         source = self._sources.get(name)
@@ -279,15 +320,7 @@ class Templates:
         Raises TemplateFault.
         """
         environment = self._html if template.endswith(".html.j2") else self._markdown
-        token = _RUN.set(_Run(language, timezone))
-        try:
-            pieces = environment.get_template(template).generate(context)
-            return "".join(_bounded(pieces))
-        except Exception as fault:
-            # A template is a program of the operator's: it can raise anything.
-            raise _fault(template, fault) from fault
-        finally:
-            _RUN.reset(token)
+        return rendered(environment, template, context, language, timezone)
 
     def faults(self) -> tuple[TemplateFault, ...]:
         """What can be seen without rendering: wrong syntax, and files that are missing."""
@@ -297,7 +330,7 @@ class Templates:
                 tree = self._markdown.parse(source, name, name)
                 self._markdown.get_template(name)
             except TemplateSyntaxError as fault:
-                found.append(_fault(name, fault))
+                found.append(fault_of(name, fault))
                 continue
             for wanted in find_referenced_templates(tree):
                 path = self._markdown.join_path(wanted, name) if wanted else None
@@ -322,7 +355,8 @@ class Templates:
         return frozenset(found)
 
 
-def _fault(template: str, fault: Exception) -> TemplateFault:
+def fault_of(template: str, fault: Exception) -> TemplateFault:
+    """What went wrong in a template, with the innermost file and line."""
     if isinstance(fault, TemplateSyntaxError):
         return TemplateFault(fault.name or template, fault.lineno, str(fault.message))
     name, line = _place(fault.__traceback__) or (template, 0)

@@ -19,6 +19,8 @@ EXCERPT_LENGTH = 4_000
 """Characters of the notification that a ticket shows."""
 NOTE_LENGTH = 2_000
 MAX_RECORDS = 100
+MAX_ENDED = 50
+"""Incidents that the mail about their end lists; of the others the number is given."""
 
 
 class Sentence(NamedTuple):
@@ -240,7 +242,11 @@ def quiet(
     timezone: tzinfo = UTC,
     by_mail: bool = True,
 ) -> OutboundMessage:
-    """The last that support hears of incidents which became quiet. Raises TemplateFault."""
+    """The last that support hears of incidents which became quiet. Raises TemplateFault.
+
+    What may have switched the integration off comes first.
+    """
+    ordered = sorted(about, key=lambda one: one.sandbox or one.disables_integration == "no")
     rendered = body(
         templates,
         "tickets/closing.md.j2",
@@ -248,8 +254,11 @@ def quiet(
         timezone=timezone,
         hosts=frozenset(),
         tickets=[
-            replace(one, title=_cut(one_line(one.title), 200, suspicious=False)) for one in about
+            replace(one, title=_cut(one_line(one.title), 200, suspicious=False))
+            for one in ordered[:MAX_ENDED]
         ],
+        more=len(ordered[MAX_ENDED:]),
+        total=len(about),
         quiet_since=max(one.last_seen for one in about),
         by_mail=by_mail,
     )

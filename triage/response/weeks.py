@@ -34,18 +34,9 @@ def week_edges(week: str, timezone: tzinfo, weeks: int) -> tuple[datetime, ...]:
         raise ValueError(f"too near to the end of time: {week!r}") from error
 
 
-def week_of(moment: datetime, timezone: tzinfo) -> str:
-    """The ISO week that holds an aware moment in this zone."""
-    return _named(moment.astimezone(timezone).date())
-
-
 def last_complete_week(now: datetime, timezone: tzinfo) -> str:
     """The ISO week before the one that holds `now`."""
-    return _named(now.astimezone(timezone).date() - timedelta(days=7))
-
-
-def _named(day: date) -> str:
-    year, week, _ = day.isocalendar()
+    year, week, _ = (now.astimezone(timezone).date() - timedelta(days=7)).isocalendar()
     return f"{year:04}-W{week:02}"
 
 

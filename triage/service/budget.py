@@ -51,24 +51,36 @@ class Budgets:
         self._log = structlog.get_logger()
 
     def wait(
-        self, unit: Unit, charge: Charge, now: datetime, ahead: Counter[str] | None = None
+        self,
+        unit: Unit,
+        charge: Charge,
+        now: datetime,
+        ahead: Counter[str] | None = None,
+        *,
+        leave_half: bool = False,
     ) -> datetime | None:
         """None when there is room; else until when there is none, and support is told.
 
-        `ahead` counts those that wait for each budget and have their turn before; it grows.
+        `ahead` counts those that wait for each budget and have their turn before; it grows. With
+        `leave_half` there is room only where half of each bucket is left to what cannot wait, and
+        nobody is told: it is meant to wait.
         """
         ahead = Counter() if ahead is None else ahead
         rates = dict(self._rates(charge))
         levels = unit.levels(list(rates))
         frees = {
-            name: now + (1 - has + ahead[name]) / rate.count * rate.per
+            name: now + (needs - has + ahead[name]) / rate.count * rate.per
             for name, rate in rates.items()
-            if (has := tokens(levels.get(name), rate, now)) < 1 - _NEARLY
+            if (has := tokens(levels.get(name), rate, now))
+            < (needs := _needs(rate, leave_half=leave_half)) - _NEARLY
         }
         if not frees:
             return None
         ahead.update(frees.keys())
         name, until = max(frees.items(), key=lambda one: one[1])
+        if leave_half:
+            self._log.info("budget_left", budget=name, until=until.isoformat())
+            return until
         words = (
             f"The budget {name} is used up. What is due waits until it is free again, from about "
             f"{until:%Y-%m-%d %H:%M} UTC on. See triage status."
@@ -98,6 +110,11 @@ class Budgets:
             yield f"per_tenant of {charge.tenant}", budgets.per_tenant
         if charge.recipient:
             yield f"per_recipient of {charge.recipient.lower()}", budgets.per_recipient
+
+
+def _needs(rate: Rate, *, leave_half: bool) -> float:
+    """How full a bucket must be for one message; a full one always suffices."""
+    return min(rate.count, 1 + rate.count / 2) if leave_half else 1
 
 
 def _left(level: Level | None, rate: Rate, messages: int, now: datetime) -> Level:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from triage.catalog.load import Catalog
+from triage.catalog.rule import Severity
 from triage.incident.incident import Incident, Reason
 from triage.mail.hosts import is_sandbox_host
 from triage.mail.message import Kind
-from triage.response.message import CauseOfMail, RecordLink
+from triage.response.message import CauseOfMail, OpenCause, RecordLink
 from triage.response.reply import record_url, status_page_url
 from triage.response.ticket import Ticket
 from triage.rows import PendingResponse
 from triage.tenant import Tenant, my_domain
+
+_STATES = ("yes", "possible", "no")
+_SEVERITIES = tuple(reversed(Severity))
+
+
+def urgency(pending: PendingResponse, catalog: Catalog) -> tuple[int, int]:
+    """What must not wait sorts first: what is switched off, what may be, then by severity."""
+    incident = pending.incident
+    rule = catalog.rules.get(incident.rule or "")
+    state = rule.disables_integration if rule else _may_disable(incident)
+    if incident.detail.get("sandbox"):
+        state = "no"
+    return _STATES.index(state), _SEVERITIES.index(incident.severity)
 
 
 def cause_of_mail(pending: PendingResponse, catalog: Catalog, tenant: Tenant) -> CauseOfMail:
@@ -37,6 +51,8 @@ def cause_of_mail(pending: PendingResponse, catalog: Catalog, tenant: Tenant) ->
             RecordLink(record, record_url(host, record) if host else None, record in new)
             for record in pending.record_ids
         ),
+        more_records=pending.more_records,
+        more_new=pending.more_new_records,
         facts=_facts(detail),
         sandbox=bool(detail.get("sandbox")),
         setup_url=f"https://{host}" if host else None,
@@ -44,6 +60,19 @@ def cause_of_mail(pending: PendingResponse, catalog: Catalog, tenant: Tenant) ->
         repeated=pending.history.responses > 0,
         **_changed(pending),
         evidence="; ".join(_strings(detail.get("evidence"))),
+        kind=incident.kind,
+    )
+
+
+def may_be_off(
+    incidents: Iterable[Incident], tenant: str | None, catalog: Catalog
+) -> tuple[OpenCause, ...]:
+    """The tenant's incidents that are open and whose rule may switch production off."""
+    return tuple(
+        OpenCause(rule.id, rule.title, rule.disables_integration, one.last_seen_at)
+        for one in incidents
+        if one.tenant == tenant and one.closed_at is None and not one.detail.get("sandbox")
+        if (rule := catalog.rules.get(one.rule or "")) and rule.disables_integration != "no"
     )
 
 
@@ -74,6 +103,7 @@ def ticket_of_incident(pending: PendingResponse, catalog: Catalog, tenant: Tenan
             RecordLink(record, record_url(host, record) if host else None, record in new)
             for record in sorted(pending.record_ids, key=lambda one: one not in new)
         ),
+        more_records=pending.more_records,
         mail_subject=str(detail.get("subject", "")),
         mail_from=str(detail.get("from", "")),
         authenticity=f"{detail.get('authenticity', 'none')}: {detail.get('why', '')}",

@@ -34,9 +34,10 @@ from triage.rows import (
     Way,
 )
 from triage.service.budget import Budgets, Charge
-from triage.service.closing import take_back, without_vain
+from triage.service.causes import urgency
+from triage.service.closing import LOOK_AGAIN, take_back, without_vain
 from triage.service.hold import Holds
-from triage.service.reach import opted_out
+from triage.service.reach import unwanted
 from triage.service.restored import RESTORED
 from triage.service.trouble import trouble
 from triage.service.writing import Writer, thread_of
@@ -100,8 +101,8 @@ class Dispatcher:
     def respond(self, due_before: datetime) -> int:
         """Render each group of responses that is due into the outbox; answers how many mails.
 
-        What else is due for the same recipient within `group_wait` goes into the same mail. Who
-        waits longest comes first, so that a budget is used in that order.
+        What else is due for the same recipient within `group_wait` goes into the same mail. A
+        budget is used in this order: what is most urgent, then who waits longest, closings last.
         """
         horizon = due_before + self._settings.policy.group_wait
         with self._store.unit() as unit:
@@ -113,7 +114,7 @@ class Dispatcher:
         groups = [list(members) for _, members in groupby(waiting, key=self._group)]
         return sum(
             self._queue([one.id for one in group], ahead)
-            for group in sorted(groups, key=lambda group: min(one.created_at for one in group))
+            for group in sorted(groups, key=self._turn)
             if any(one.due_at <= due_before for one in group)
         )
 
@@ -121,17 +122,23 @@ class Dispatcher:
         """Render a group and queue it, in one transaction; answers how many mails."""
         now = self._clock.now()
         with self._store.unit() as unit:
-            # As it is now: records may have come since it was found to be due.
-            group = self._not_silenced(unit, unit.pending(ids=ids), now)
+            # As it is now: records may have come since it was found to be due, and what became
+            # a closing meanwhile goes alone, in the next round.
+            found = unit.pending(ids=ids)
+            group = [one for one in found if self._group(one) == self._group(found[0])]
+            group = self._not_silenced(unit, group, now)
             group = without_vain(unit, group, self._tenants, self._catalog, now)
             if not group:
                 return 0
             ids, charge = [one.id for one in group], _charge(group[0])
-            if charge and (until := self._budgets.wait(unit, charge, now, ahead)):
+            can_wait = group[0].is_closing
+            if charge and (
+                until := self._budgets.wait(unit, charge, now, ahead, leave_half=can_wait)
+            ):
                 unit.postpone(ids, until, Reason.BUDGET)
                 return 0
             try:
-                rows = self._writer.rows(group, now)
+                rows = self._writer.rows(group, unit, now)
             except (TemplateFault, RenderFault) as fault:
                 unit.drop_pending(ids)
                 self._not_rendered(unit, group, fault, now)
@@ -146,19 +153,30 @@ class Dispatcher:
                 self._holds.queue(unit, row, held, now)
             if charge:
                 self._budgets.spend(unit, charge, len(rows), now)
-            unit.responded(ids, now, thread_of(group, rows))
+            if group[0].is_closing:
+                unit.drop_pending(ids)  # it may be taken back: it is told when it is sent
+            else:
+                unit.responded(ids, now, thread_of(group, rows))
         self._log.info("queued", audience=rows[0].audience, causes=len(group), messages=len(rows))
         return len(rows)
 
     def _not_silenced(
         self, unit: Unit, group: Sequence[PendingResponse], now: datetime
     ) -> list[PendingResponse]:
-        """Those for which no silence began since they were decided; the others go, untold."""
-        silences = (*self._silences, *unit.silences(now))
-        silenced = [one.id for one in group if silences and _silenced(one.incident, silences)]
-        if silenced:
-            unit.drop_pending(silenced, Reason.SILENCED)
-            self._log.info("silenced", responses=len(silenced))
+        """Those for which no silence began since they were decided; the others go, untold.
+
+        A closing waits for the end of a silence: no other mail would tell it. A silence by the
+        settings has no end.
+        """
+        ending = unit.silences(now)
+        for_good = {one.id for one in group if _silenced(one.incident, self._silences)}
+        silenced = for_good | {one.id for one in group if _silenced(one.incident, ending)}
+        waits = [one.id for one in group if one.is_closing and one.id in silenced - for_good]
+        if waits:
+            unit.postpone(waits, now + LOOK_AGAIN)
+        if gone := sorted(silenced.difference(waits)):
+            unit.drop_pending(gone, Reason.SILENCED)
+            self._log.info("silenced", responses=len(gone))
         return [one for one in group if one.id not in silenced]
 
     def _not_rendered(
@@ -168,6 +186,13 @@ class Dispatcher:
         words = f"{fault}\n\nWhat was not sent to {group[0].recipient}: {titles}"
         trouble(unit, self._settings, f"template {fault}", "A mail failed", words, now)
         self._log.error("not_rendered", error=str(fault))
+
+    def _turn(self, group: Sequence[PendingResponse]) -> tuple[bool, tuple[int, int], datetime]:
+        return (
+            group[0].is_closing,
+            min(urgency(one, self._catalog) for one in group),
+            min(one.created_at for one in group),
+        )
 
     def _group(self, pending: PendingResponse) -> tuple[str, str, str, bool, int, str]:
         """What goes to one recipient about one tenant is one mail; each ticket is its own.
@@ -211,13 +236,15 @@ class Dispatcher:
         return accepted
 
     def _send(self, row: OutboxRow) -> bool:
-        if opted_out(row, self._tenants):
-            self._failed(row, SendError("the contact opted out meanwhile", Fault.PERMANENT))
-            return False
+        ended: list[Incident] = []
         if row.ends:
             with self._store.unit() as unit:
                 if take_back(unit, row, self._clock.now()):
                     return False
+                ended = [unit.incident(one) for one in row.ends]
+        if why := unwanted(row, self._tenants, ended):
+            self._failed(row, SendError(why, Fault.PERMANENT))
+            return False
         try:
             self._sender.send(row.octets, row.sender, row.recipients)
         except SendError as error:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from email.parser import BytesHeaderParser
 from email.utils import parseaddr
 
 import structlog
 
+from triage.incident.detail import forwarders
+from triage.incident.incident import Incident
 from triage.incident.policy import reachable_contacts
 from triage.mail.authenticity import Authenticity
 from triage.mail.message import OWN_PREFIX, DeliveryReport
@@ -15,7 +18,7 @@ from triage.pipeline import Reading
 from triage.ports import Unit
 from triage.response.message import Audience
 from triage.response.render import RenderFault
-from triage.rows import OutboxRow, PendingResponse, Undeliverable
+from triage.rows import OutboxRow, Undeliverable
 from triage.service.trouble import note, trouble
 from triage.settings import Settings
 from triage.tenant import Contact, Tenant, Tenants
@@ -70,8 +73,8 @@ def take_reports(
             unit.clear_undeliverable(report.recipient)
 
 
-def reader(recipient: str, tenant: Tenant) -> Contact | None:
-    """The contact to whom a reply goes; None for a person of the tenant who forwarded.
+def reader(recipient: str, tenant: Tenant, *, has_forwarded: bool) -> Contact | None:
+    """The contact to whom a mail goes; None for a person of the tenant who forwarded.
 
     Raises RenderFault for one who may not be written to any more: the contacts can change
     between the decision and the mail.
@@ -79,23 +82,42 @@ def reader(recipient: str, tenant: Tenant) -> Contact | None:
     person = next((one for one in tenant.contacts if one.address == recipient), None)
     if person is not None and person.opt_out:
         raise RenderFault(f"{recipient} of {tenant.name} opted out of all mail")
-    if person is None and Tenants([tenant]).by_domain(recipient.rpartition("@")[2]) is None:
+    colleague = Tenants([tenant]).by_domain(recipient.rpartition("@")[2]) is not None
+    if person is None and not (has_forwarded and colleague):
         raise RenderFault(f"{recipient} is no contact of {tenant.name} any more")
     return person
 
 
-def answers(pending: PendingResponse) -> bool:
-    """Whether it goes to the person who forwarded, as an answer to that mail."""
-    detail = pending.incident.detail
-    return bool(detail.get("answers")) and detail.get("by") == parseaddr(pending.recipient)[1]
+def answered(incident: Incident, recipient: str) -> str | None:
+    """Message-ID of the mail in which the recipient forwarded it, "" when it has none.
+
+    None for who did not forward it.
+    """
+    return forwarders(incident.detail).get(parseaddr(recipient)[1])
 
 
-def opted_out(row: OutboxRow, tenants: Tenants) -> bool:
-    """Whether a message goes to a contact who does not want any; support's are none."""
+def unwanted(row: OutboxRow, tenants: Tenants, ended: Sequence[Incident]) -> str:
+    """Why a queued message may not go to its reader any more, as in `reader`; "" when it may.
+
+    Support's readers are no contacts. `ended` are the incidents whose end it tells.
+    """
+    if row.tenant is None or row.audience not in {Audience.REPLY, Audience.DIGEST}:
+        return ""
     tenant = tenants.named(row.tenant)
-    if tenant is None or row.audience not in {Audience.REPLY, Audience.DIGEST}:
-        return False
-    return any(one.opt_out and one.address in row.recipients for one in tenant.contacts)
+    if tenant is None:
+        return f"the tenant {row.tenant} is no longer configured"
+    for recipient in row.recipients:
+        forwarded = any(answered(one, recipient) is not None for one in ended)
+        try:
+            reader(recipient, tenant, has_forwarded=forwarded or _is_answer(row))
+        except RenderFault as fault:
+            return str(fault)
+    return ""
+
+
+def _is_answer(row: OutboxRow) -> bool:
+    """Only who forwarded has an answer (RFC 3834, 5)."""
+    return BytesHeaderParser().parsebytes(row.octets)["Auto-Submitted"] == "auto-replied"
 
 
 def _tell_others(

@@ -126,7 +126,7 @@ class Service:
         self._dispatcher = Dispatcher(settings, catalog, templates, store, self._sender, clock)
         self._others = {
             name: Dispatcher(settings, catalog, templates, store, out, clock, way)
-            for name, way, out in _other_ways(settings, sender or way_out)
+            for name, way, out in _other_ways(settings, sender or way_out, store, clock)
         }
         """What leaves otherwise than by mail, by the name of its loop."""
         self.weekly = Weekly(settings, catalog, templates, store, clock)
@@ -358,12 +358,12 @@ class Service:
 
 
 def _other_ways(
-    settings: Settings, by_smtp: Callable[[SmtpSection], Sender]
+    settings: Settings, by_smtp: Callable[[SmtpSection], Sender], store: Store, clock: Clock
 ) -> Iterator[tuple[str, Way, Sender]]:
     """Name, way and sender of each that is configured; in shadow nothing leaves."""
     if settings.policy.shadow:
         return
     if settings.alarm is not None:
         yield "alarms", Way.ALARM, alarm_way_out(settings.alarm, by_smtp)
-    if (desk := tickets_sender(settings)) is not None:
+    if (desk := tickets_sender(settings, store, clock)) is not None:
         yield "tickets", Way.TICKET, desk

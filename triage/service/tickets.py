@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from triage.adapters.files import read_presets
+from triage.adapters.fresh import Fresh
 from triage.adapters.tracker import Tracker
 from triage.adapters.webhook import WebhookSender
 from triage.incident.incident import Incident
-from triage.ports import Sender
+from triage.ports import Clock, Sender, Store
 from triage.response.check_presets import check_presets
-from triage.response.filing import filing
 from triage.response.message import OutboundMessage
 from triage.response.preset import Desk, Preset
+from triage.response.telling import telling
 from triage.response.templates import TemplateFault
 from triage.rows import NewOutbox, Way
 from triage.settings import ConfigurationError, Settings
@@ -22,7 +23,7 @@ def ticket_row(
     incident: Incident, message: OutboundMessage, now: datetime, *, closing: bool = False
 ) -> NewOutbox:
     """The ticket that the mail would have been, to be queued. Raises ValueError."""
-    filed = filing(incident, message, now, closed=closing)
+    told = telling(incident, message, now, closed=closing)
     return NewOutbox(
         message.message_id,
         message.audience,
@@ -30,15 +31,17 @@ def ticket_row(
         "",
         message.to,
         message.message_id,
-        filed.title,
-        filed.octets(),
+        told.title,
+        told.octets(),
         Way.TICKET,
         (incident.id,) if closing else (),
     )
 
 
-def tickets_sender(settings: Settings) -> Sender | None:
+def tickets_sender(settings: Settings, store: Store, clock: Clock) -> Sender | None:
     """Who takes tickets where the settings say; None when they are mails to support.
+
+    The store keeps what was made lately.
 
     Raises ConfigurationError.
     """
@@ -50,7 +53,7 @@ def tickets_sender(settings: Settings) -> Sender | None:
     preset, desk = preset_of(settings)
     ca_file = str(section.ca_file) if section.ca_file else None
     try:
-        return Tracker(preset, desk, section.token(), ca_file=ca_file)
+        return Tracker(preset, desk, section.token(), Fresh(store, clock), ca_file=ca_file)
     except (TemplateFault, OSError, ValueError) as error:
         raise ConfigurationError([f"tickets: {error}"]) from error
 

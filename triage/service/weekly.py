@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,9 @@ from cronsim import CronSim
 
 from triage.catalog.load import Catalog
 from triage.incident.policy import reachable_contacts
-from triage.incident.trend import WEEKS
-from triage.ports import Clock, Store, Unit
+from triage.incident.trend import WEEKS, IncidentTrend
+from triage.ports import Clock, Store
+from triage.response.content import SUPPORT_AUDIENCE
 from triage.response.counted import build
 from triage.response.digest import digest, digest_key
 from triage.response.message import Audience, OutboundMessage
@@ -29,7 +31,47 @@ from triage.service.trouble import trouble
 from triage.settings import ConfigurationError, Settings
 from triage.tenant import Tenant
 
-SUPPORT_AUDIENCE = "support"
+AT_ONCE = 20
+"""Digests that are made in one turn: replies are sent by the same loop, and go out in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the store answered of a week in one time zone, by tenant."""
+
+    incidents: Mapping[str | None, Sequence[IncidentTrend]]
+    own: Sequence[IncidentTrend]
+    mails: Mapping[tuple[str, str | None], int]
+
+    def of(self, tenant: Tenant | None) -> Sequence[IncidentTrend]:
+        """All for support; for a tenant its own, and what bounced."""
+        if tenant is None:
+            return [*(one for those in self.incidents.values() for one in those), *self.own]
+        return [*self.incidents.get(tenant.name, ()), *self.own]
+
+
+class _Asking:
+    """Asks the store once for each week and zone, however many read of it. Lives for one call."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._asked: dict[tuple[str, ZoneInfo], _Asked] = {}
+
+    def week(self, week: str, zone: ZoneInfo) -> _Asked:
+        """Raises ValueError for a week that is none."""
+        if (week, zone) not in self._asked:
+            self._asked[week, zone] = self._ask(week, zone)
+        return self._asked[week, zone]
+
+    def _ask(self, week: str, zone: ZoneInfo) -> _Asked:
+        with self._store.unit() as unit:
+            trends = unit.trends(week_edges(week, zone, WEEKS))
+            mails = unit.verdicts(*week_bounds(week, zone))
+        incidents: defaultdict[str | None, list[IncidentTrend]] = defaultdict(list)
+        for one in trends:
+            if one.kind != "own":
+                incidents[one.tenant].append(one)
+        return _Asked(incidents, [one for one in trends if one.kind == "own"], mails)
 
 
 class Weekly:
@@ -43,10 +85,15 @@ class Weekly:
         self._store, self._clock = store, clock
         self._domain = settings.smtp.from_address.rpartition("@")[2]
         self._budgets, self._holds = Budgets(settings), Holds(settings, catalog)
+        self._settled = set[str]()
+        """Keys of what needs no other try: queued, or the templates of this process fail it."""
         self._log = structlog.get_logger()
 
     def send_due(self) -> int:
-        """Queue what the schedule wants by now; answers how many. Made up for after downtime."""
+        """Queue what the schedule wants by now, `AT_ONCE` at most; answers how many.
+
+        The rest is for the next calls. Made up for after downtime.
+        """
         section = self._settings.digest
         now = self._clock.now().astimezone(ZoneInfo(section.timezone))
         scheduled = next(CronSim(section.schedule, now + timedelta(minutes=1), reverse=True))
@@ -56,14 +103,27 @@ class Weekly:
             return 0  # nobody watched before this time: there is no week to tell of
         if restored is not None and restored > scheduled:
             return 0  # perhaps sent since the backup was made; `digest --send` sends it
-        return sum(
-            self._send(last_complete_week(scheduled, self._zone(tenant)), tenant, reader)
-            for tenant, reader in self._readers()
-        )
+        asking = _Asking(self._store)
+        queued = 0
+        for tenant, reader in self._readers():
+            week = last_complete_week(scheduled, self._zone(tenant))
+            if _key(week, tenant, reader) in self._settled:
+                continue
+            if queued == AT_ONCE or not self._has_room():
+                break
+            queued += self._send(asking, week, tenant, reader)
+        return queued
 
     def send(self, week: str) -> int:
         """Queue the digests of a week for all readers that did not have it; answers how many."""
-        return sum(self._send(week, tenant, reader) for tenant, reader in self._readers())
+        asking = _Asking(self._store)
+        return sum(self._send(asking, week, tenant, reader) for tenant, reader in self._readers())
+
+    def _has_room(self) -> bool:
+        """Whether the budget of all has room; else there is none for any reader."""
+        with self._store.unit() as unit:
+            now = self._clock.now()
+            return self._budgets.wait(unit, Charge(), now, leave_half=True) is None
 
     def is_over(self, week: str) -> bool:
         """Whether the week has ended for all its readers."""
@@ -87,8 +147,8 @@ class Weekly:
         except ValueError as error:
             raise ConfigurationError([f"--week: {error}"]) from error
         audiences = dict(self._readers()) or {None: SUPPORT_AUDIENCE}
-        with self._store.unit() as unit:
-            messages = [self._message(unit, week, t, reader) for t, reader in audiences.items()]
+        asking = _Asking(self._store)
+        messages = [self._message(asking, week, t, reader) for t, reader in audiences.items()]
         return week, [f"{message.subject}\n\n{message.text}" for message in messages]
 
     def _readers(self) -> Iterator[tuple[Tenant | None, str]]:
@@ -106,60 +166,79 @@ class Weekly:
                         contact.address,
                     )
 
-    def _send(self, week: str, tenant: Tenant | None, reader: str) -> bool:
-        audience = tenant.name if tenant else SUPPORT_AUDIENCE
-        key, charge = digest_key(week, audience, reader), Charge(tenant.name if tenant else None)
+    def _send(self, asking: _Asking, week: str, tenant: Tenant | None, reader: str) -> bool:
+        key, charge = _key(week, tenant, reader), Charge(tenant.name if tenant else None)
         now = self._clock.now()
         with self._store.unit() as unit:
-            if unit.has_key(key) or self._budgets.wait(unit, charge, now):
+            if unit.has_key(key):
+                self._settled.add(key)
                 return False
-            try:
-                message = self._message(unit, week, tenant, reader)
-                octets = to_octets(message, date=now)
-            except (TemplateFault, RenderFault) as fault:
-                words = f"The digest of {week} for {reader} could not be made: {fault}"
-                trouble(unit, self._settings, f"digest {week}", "Digest not made", words, now)
-                self._log.error("digest_not_rendered", week=week, error=str(fault))
+            if self._budgets.wait(unit, charge, now, leave_half=True):
                 return False
-            queued = self._holds.queue(
-                unit,
-                NewOutbox(
-                    key,
-                    Audience.DIGEST,
-                    tenant.name if tenant else None,
-                    self._settings.smtp.bounce_address,
-                    message.to,
-                    message.message_id,
-                    message.subject,
-                    octets,
-                ),
-                self._holds.of_tenant(charge.tenant),
-                now,
-            )
-            self._budgets.spend(unit, charge, 1, now)
-        self._log.info("digest_queued", week=week, audience=audience)
+        # Outside of a unit: nobody who writes waits for the making.
+        row = self._row(asking, key, week, tenant, reader)
+        if row is None:
+            return False
+        with self._store.unit() as unit:
+            if self._budgets.wait(unit, charge, now, leave_half=True):
+                return False
+            queued = self._holds.queue(unit, row, self._holds.of_tenant(charge.tenant), now)
+            if queued:
+                self._budgets.spend(unit, charge, 1, now)
+        self._settled.add(key)
+        self._log.info("digest_queued", week=week, audience=charge.tenant or SUPPORT_AUDIENCE)
         return queued
 
+    def _row(
+        self, asking: _Asking, key: str, week: str, tenant: Tenant | None, reader: str
+    ) -> NewOutbox | None:
+        """The digest, ready to be queued; None when it cannot be made, and support is told."""
+        now = self._clock.now()
+        try:
+            message = self._message(asking, week, tenant, reader)
+            octets = to_octets(message, date=now)
+        except (TemplateFault, RenderFault) as fault:
+            words = f"The digest of {week} for {reader} could not be made: {fault}"
+            with self._store.unit() as unit:
+                trouble(unit, self._settings, f"digest {week}", "Digest not made", words, now)
+            self._settled.add(key)
+            self._log.error("digest_not_rendered", week=week, error=str(fault))
+            return None
+        return NewOutbox(
+            key,
+            Audience.DIGEST,
+            tenant.name if tenant else None,
+            self._settings.smtp.bounce_address,
+            message.to,
+            message.message_id,
+            message.subject,
+            octets,
+        )
+
     def _message(
-        self, unit: Unit, week: str, tenant: Tenant | None, reader: str
+        self, asking: _Asking, week: str, tenant: Tenant | None, reader: str
     ) -> OutboundMessage:
         section = self._settings.digest
         zone = self._zone(tenant)
+        asked = asking.week(week, zone)
         content = build(
             week,
             timezone=zone,
             audience=tenant,
-            incidents=unit.trends(week_edges(week, zone, WEEKS)),
-            mails=unit.verdicts(*week_bounds(week, zone)),
+            incidents=asked.of(tenant),
+            mails=asked.mails,
             rules=self._catalog.rules,
         )
-        audience = tenant.name if tenant else SUPPORT_AUDIENCE
         return digest(
             content,
             recipient=reader,
             from_=self._settings.smtp.from_,
             templates=self._templates,
-            message_id=message_id(reader, digest_key(week, audience, reader), 0, self._domain),
+            message_id=message_id(reader, _key(week, tenant, reader), 0, self._domain),
             timezone=zone,
             language=tenant.language if tenant else section.language,
         )
+
+
+def _key(week: str, tenant: Tenant | None, reader: str) -> str:
+    return digest_key(week, tenant.name if tenant else SUPPORT_AUDIENCE, reader)

@@ -8,6 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from triage.catalog.load import Catalog
+from triage.ports import Unit
 from triage.response.closing import closing
 from triage.response.message import Audience, OutboundMessage
 from triage.response.render import RenderFault, message_id, to_octets
@@ -15,8 +16,8 @@ from triage.response.reply import allowed_hosts, reply
 from triage.response.templates import Templates
 from triage.response.ticket import own, quiet, ticket
 from triage.rows import NewOutbox, PendingResponse, Way
-from triage.service.causes import cause_of_mail, ticket_of_incident
-from triage.service.reach import answers, reader
+from triage.service.causes import cause_of_mail, may_be_off, ticket_of_incident
+from triage.service.reach import answered, reader
 from triage.service.tickets import ticket_row
 from triage.settings import Settings
 
@@ -43,7 +44,7 @@ class Writer:
         """Go on with other tenants and contacts."""
         self._settings, self._tenants = settings, settings.all_tenants()
 
-    def rows(self, group: Sequence[PendingResponse], now: datetime) -> list[NewOutbox]:
+    def rows(self, group: Sequence[PendingResponse], unit: Unit, now: datetime) -> list[NewOutbox]:
         """What is to be queued about the group. Raises TemplateFault, RenderFault."""
         first, host = group[0], self._settings.tickets.host
         if first.audience == Audience.TICKET and host and first.incident.kind != "own":
@@ -63,17 +64,19 @@ class Writer:
                 Way.MAIL,
                 ends,
             )
-            for message in self._messages(group)
+            for message in self._messages(group, unit, now)
         ]
 
-    def _messages(self, group: Sequence[PendingResponse]) -> list[OutboundMessage]:
+    def _messages(
+        self, group: Sequence[PendingResponse], unit: Unit, now: datetime
+    ) -> list[OutboundMessage]:
         """One mail to each recipient, about all of the group. Raises TemplateFault, RenderFault.
 
         Each of support's contacts has a mail of its own: one refused address stops no other.
         """
         if group[0].audience == Audience.TICKET:
             return [self._to_support(group, one) for one in self._settings.support.contacts]
-        return [self._reply(group)]
+        return [self._reply(group, unit, now)]
 
     def _ids(self, group: Sequence[PendingResponse], to: str) -> tuple[str, tuple[str, ...]]:
         """Message-ID and References of a mail about the group."""
@@ -85,8 +88,8 @@ class Writer:
                 thread.append(one.thread)
             elif one.history.responses:
                 thread += [message_id(to, key, 0, self._domain) for key in self._keys([one])]
-        answered = [str(p.incident.detail["answers"]) for p in group if answers(p)][:1]
-        return own_id, tuple(dict.fromkeys(thread + answered))
+        theirs = [own for p in group if (own := answered(p.incident, p.recipient))][:1]
+        return own_id, tuple(dict.fromkeys(thread + theirs))
 
     def _keys(self, group: Sequence[PendingResponse]) -> list[str]:
         """What Message-IDs about the group are made of, before and since a restore."""
@@ -95,7 +98,9 @@ class Writer:
         # the id of another: servers drop it as a copy.
         return [key, f"{key} {self.restored}"] if self.restored else [key]
 
-    def _reply(self, group: Sequence[PendingResponse]) -> OutboundMessage:
+    def _reply(
+        self, group: Sequence[PendingResponse], unit: Unit, now: datetime
+    ) -> OutboundMessage:
         first = group[0]
         own_id, references = self._ids(group, first.recipient)
         tenant = self._tenants.named(first.incident.tenant)
@@ -103,11 +108,13 @@ class Writer:
             raise RenderFault(f"the tenant {first.incident.tenant} is no longer configured")
         if missing := {p.incident.rule or "" for p in group} - self._catalog.rules.keys():
             raise RenderFault(f"no longer in the catalog: {', '.join(sorted(missing))}")
-        person = reader(first.recipient, tenant)
+        forwarded = any(answered(one.incident, one.recipient) is not None for one in group)
+        person = reader(first.recipient, tenant, has_forwarded=forwarded)
         causes = [cause_of_mail(one, self._catalog, tenant) for one in group]
         zoned = replace(tenant, timezone=person.timezone) if person else tenant
         language = person.language if person else tenant.language
         if first.is_closing:
+            still_open = unit.incidents_between(now, now)
             return closing(
                 causes,
                 tenant=zoned,
@@ -117,6 +124,7 @@ class Writer:
                 from_=self._from,
                 message_id=own_id,
                 references=references,
+                still_open=may_be_off(still_open, first.incident.tenant, self._catalog),
             )
         return reply(
             causes,
@@ -127,7 +135,7 @@ class Writer:
             from_=self._from,
             message_id=own_id,
             references=references,
-            forwarded=any(answers(one) for one in group),
+            forwarded=forwarded,
         )
 
     def _to_support(self, group: Sequence[PendingResponse], to: str) -> OutboundMessage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,24 +10,13 @@ from zoneinfo import ZoneInfo
 
 from triage.catalog.load import RuleSource, load
 from triage.catalog.rule import Severity
-from triage.incident.trend import IncidentTrend
+from triage.incident.trend import WEEKS, IncidentTrend
 from triage.response.closing import closing
-from triage.response.content import (
-    Bounce,
-    Debt,
-    DigestContent,
-    Entry,
-    Held,
-    Remedy,
-    Running,
-    Silent,
-)
+from triage.response.counted import build
 from triage.response.digest import digest
-from triage.response.markdown import Bar
-from triage.response.message import CauseOfMail, OutboundMessage, RecordLink
+from triage.response.message import CauseOfMail, OpenCause, OutboundMessage, RecordLink
 from triage.response.reply import record_url, reply, status_page_url
 from triage.response.templates import Templates
-from triage.response.ticket import SENTENCES
 from triage.tenant import Contact, Tenant
 
 TOP = Path(__file__).parents[3]
@@ -72,6 +62,7 @@ def cause(rule_id: str, records: int = 0, *, host: str = HOST, **more: object) -
         facts={"org_id": "00D5g00000QwErT", "sub_domain": "contoso"},
         setup_url=f"https://{host}",
         status_page_url=status_page_url("contoso"),
+        kind=rule.kinds[0],
     )
     return replace(made, **more)
 
@@ -121,8 +112,16 @@ REPLIES = {
     ],
 }
 
+ALERT = replace(
+    cause("agent_connect/failed_survey_request", 1),
+    told_at=FIRST + timedelta(minutes=1),
+    records=(replace(cause(QUEUE.rule, 1).records[0], new=False),),
+    count=2,
+    closed_at=LAST + timedelta(days=7, minutes=53),
+)
 
 CLOSINGS = {
+    "closing_alert": [ALERT],
     "closing": [
         replace(
             QUEUE,
@@ -145,12 +144,28 @@ CLOSINGS = {
             closed_at=LAST + timedelta(days=7, minutes=53),
         )
     ],
+    "closing_while_off": [
+        ALERT,
+        replace(
+            QUEUE,
+            records=(KNOWN_BEFORE,),
+            count=1,
+            told_at=FIRST + timedelta(minutes=1),
+            closed_at=LAST + timedelta(days=7, minutes=53),
+        ),
+    ],
+}
+STILL_OPEN = {
+    "closing_while_off": [
+        OpenCause(CPU.rule, CPU.title, CPU.disables_integration, LAST + timedelta(days=6))
+    ]
 }
 
 
 def ended(name: str, language: str) -> OutboundMessage:
     return closing(
         CLOSINGS[name],
+        still_open=STILL_OPEN.get(name, ()),
         tenant=CONTOSO,
         recipient="jonas@contoso.example",
         language=language,
@@ -172,69 +187,80 @@ def written(name: str, language: str) -> OutboundMessage:
     )
 
 
-def digested(language: str) -> OutboundMessage:
-    def running(rule: str | None, *counts: int, **more: object) -> Running:
-        known = RULES.get(rule or "")
-        title = known.title if known else "System.FooException: bar N"
-        incident = IncidentTrend(
-            *(1, "f", 2 if rule else 1, "contoso" if rule else None, rule, "apex_exception"),
-            *(title, Severity.HIGH, FIRST, None),
-            counts=counts,
-            last_at=LAST,
-            told_at=FIRST if rule else None,
-        )
-        summary = known.remediation.summary if known else ""
-        example = "" if known else "Apex script unhandled exception by user/organization: ID/ID"
-        return Running(replace(incident, **more), title, summary, example)
+def trend(number: int, rule: str | None, *counts: int, **more: object) -> IncidentTrend:
+    """An incident of contoso with these notifications in the newest of the eight weeks."""
+    fields: dict[str, object] = {
+        "fingerprint": f"f{number}",
+        "episode": 1,
+        "tenant": "contoso" if rule else None,
+        "kind": "apex_exception",
+        "title": RULES[rule].title if rule else "System.FooException: bar 12",
+        "severity": Severity.HIGH,
+        "opened_at": FIRST,
+        "closed_at": None,
+        "counts": (0,) * (WEEKS - len(counts)) + counts,
+        "last_at": LAST,
+        "told_at": FIRST + timedelta(minutes=1) if rule else None,
+    }
+    return IncidentTrend(id=number, rule=rule, **(fields | more))
 
-    def entry(rule: str, count: int) -> Entry:
-        return Entry(rule, RULES[rule].title, count)
 
-    queue, cpu = (RULES[one.rule] for one in (QUEUE, CPU))
-    off, lock = "agent_connect/job_monitor_shutoff", "salesforce/job_locked"
-    content = DigestContent(
-        week="2026-W47",
-        start=datetime(2026, 11, 15, 23, tzinfo=UTC),
-        end=datetime(2026, 11, 22, 23, tzinfo=UTC),
-        audience="support",
-        off=(running(off, 0, 0, 0, 0, 0, 0, 0, 1), running(lock, *[0] * 7, 2, told_at=None)),
-        at_risk=(running(cpu.id, 0, 0, 0, 0, 1, 3, 12, 1840),),
-        opened=(running(off, 0, 0, 0, 0, 0, 0, 0, 1), running(None, 0, 0, 0, 0, 0, 0, 0, 2)),
-        growing=(running(cpu.id, 0, 0, 0, 0, 1, 3, 12, 1840),),
-        closed=(running(queue.id, 5, 9, 14, 8, 3, 0, 1, 0, tenant=None, episode=1),),
-        known=(
-            Bar(f"{cpu.title} (contoso)", 1840, 12, cpu.id, "contoso"),
-            Bar(f"{queue.title} (unknown tenant)", 7, 7, queue.id, "unknown tenant"),
-            Bar("4 others", 4, 9, "others"),
+def own(number: int, about: str, count: int = 1) -> IncidentTrend:
+    """A trouble of Triage's own."""
+    return trend(number, None, count, kind="own", title="Own", about=about)
+
+
+def ago(weeks: int, *, quiet: bool = True) -> dict[str, object]:
+    """Of an incident so many weeks ago: when it was, and that it was over a week later."""
+    at = LAST - timedelta(weeks=weeks)
+    opened_at = at - timedelta(hours=2)
+    over = {"closed_at": at + timedelta(weeks=1, minutes=20), "last_at": at} if quiet else {}
+    return {"opened_at": opened_at, "told_at": opened_at + timedelta(minutes=1), **over}
+
+
+def week() -> list[IncidentTrend]:
+    """What there was in eight weeks: a storm, a relapse, a job that is off and one that was."""
+    queue, cpu = QUEUE.rule, CPU.rule
+    off, locked = "agent_connect/job_monitor_shutoff", "salesforce/job_locked"
+    nobody, long = {"tenant": None, "told_at": None}, {"opened_at": FIRST - timedelta(weeks=7)}
+    return [
+        trend(1, off, 1, episode=2, told_at=None, by_reason={"experimental_rule": (1, 1)}),
+        trend(2, locked, 2),
+        trend(3, cpu, 1, 3, 12, 1840, **ago(3, quiet=False)),
+        trend(4, queue, 5, 9, 14, 8, 3, 0, 1, 0, **ago(1) | nobody | long),
+        trend(5, queue, 2, *[0] * 6, tenant="fabrikam", **ago(6)),
+        trend(6, queue, 3, 0, 0, tenant="fabrikam", fingerprint="f5", episode=2, **ago(2)),
+        trend(
+            7, queue, 6, tenant="fabrikam", fingerprint="f5", episode=3,
+            by_reason={"within_repeat_interval": (3, 3), "drifted": (1, 1), "budget": (2, 2)},
         ),
-        tenants=(Bar("contoso", 1841, 20), Bar("unknown tenant", 10, 8, "unknown tenant")),
-        remedies=(
-            Remedy(queue.id, queue.title, queue.remediation.template, 6, 3, 2, 1, 9),
-            Remedy(cpu.id, cpu.title, cpu.remediation.template, 1, 0, 0, 1, 0),
+        trend(8, queue, 2, 4, 0, 3, 1, 0, 0, 0, tenant="northwind", **ago(3) | long),
+        trend(9, off, 1, 0, 0, 0, 0, tenant="northwind", **ago(4) | {"told_at": None}),
+        trend(10, cpu, 7, 0, 0, tenant="tailspin", **ago(2)),
+        trend(
+            11, None, 2, example="Apex script unhandled exception by 0058x000001AbCdEAA",
+            by_reason={"silenced": (1, 1), "sandbox": (1, 1)},
         ),
-        silent=(Silent("northwind", (2, 4, 0, 3, 1, 0, 0, 0), FIRST - timedelta(days=20)),),
-        unknown=(running(None, 0, 0, 0, 0, 0, 0, 0, 2),),
-        suspicious=(),
-        own=(),
-        held=tuple(
-            Held(reason.value, SENTENCES[reason].why, 3)
-            for reason in SENTENCES
-            if reason.value in {"silenced", "sandbox", "within_repeat_interval"}
-        ),
-        bounced=(Bounce("priya@northwind.example", "5.1.1", 2, LAST),),
-        budgets=("per_tenant of contoso",),
-        over_budget=(("contoso", 4),),
-        debt=Debt(
-            experimental=(entry("salesforce/job_locked", 2),),
-            drifted=(entry(queue.id, 1),),
-            similar=(entry(cpu.id, 1),),
-            never=tuple(sorted(RULES)[:14]),
-        ),
-        mails=2410,
-        not_ours=559,
-        notifications=1851,
-        before=28,
-        quarantined=1,
+        own(12, "bounce priya@northwind.example 5.1.1", 2),
+        own(13, "budget per_tenant of contoso"),
+        own(14, "budget total"),
+    ]  # fmt: skip
+
+
+def digested(language: str, incidents: Iterable[IncidentTrend] = ()) -> OutboundMessage:
+    timezone = ZoneInfo("Europe/Berlin")
+    content = build(
+        "2026-W47",
+        timezone=timezone,
+        audience=None,
+        incidents=[*week(), *incidents],
+        mails={
+            ("known", "contoso"): 1848,
+            ("unknown", None): 2,
+            ("not_ours", None): 559,
+            ("unreadable", None): 1,
+        },
+        rules=RULES,
     )
     return digest(
         content,
@@ -242,7 +268,7 @@ def digested(language: str) -> OutboundMessage:
         from_="Triage <support@example.com>",
         templates=TEMPLATES,
         message_id="triage.00@example.com",
-        timezone=ZoneInfo("Europe/Berlin"),
+        timezone=timezone,
         language=language,
     )
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.response.mails import CONTOSO, CPU, QUEUE, RULES, TEMPLATES, cause, digested
+from tests.unit.response.mails import CONTOSO, CPU, QUEUE, RULES, TEMPLATES, cause, digested, trend
 from triage.response import counted
 from triage.response.check import check
+from triage.response.content import MAX_ROWS
 from triage.response.message import CauseOfMail, OutboundMessage
 from triage.response.reply import FACTS, reply
 from triage.response.templates import Templates
@@ -132,7 +133,7 @@ def test_a_section_without_a_translation_is_english_as_a_whole_and_the_mail_says
     text = " ".join(write(CPU, QUEUE, templates=Templates(without)).text.split())
     english = text.partition("==== ")[2].partition("2. Der Mitarbeiter im Datensatz")[0]
 
-    assert english.startswith("Diese Anleitung gibt es bisher nur auf Englisch. What happened.")
+    assert "MEZ. Diese Anleitung gibt es bisher nur auf Englisch. What happened." in english
     assert "Mon 16 Nov 2026, 14:05 CET" in english
     assert "Was zu tun ist" not in english
     assert "Was zu tun ist" in text
@@ -158,10 +159,15 @@ def test_the_german_digest_has_german_titles_labels_and_reasons() -> None:
 
     assert "Der Job Monitor hat einen angehaltenen Job der Integration gefunden" in text
     assert "Der Mitarbeiter im Datensatz ist eine Warteschlange (unbekannter Mandant)" in text
-    assert "alle übrigen" in text
     assert "Jemand hat diese Art von Vorfall" in text
     assert "1.851 Fehlermeldungen" in text
     assert "unknown" not in text
+
+
+def test_the_german_digest_has_a_german_word_for_the_rows_that_are_left_out() -> None:
+    many = [trend(100 + n, QUEUE.rule, 1, tenant=f"tenant{n:02}") for n in range(MAX_ROWS)]
+
+    assert "alle übrigen" in digested("de", many).text
 
 
 def faults(changed: dict[str, str]) -> list[str]:

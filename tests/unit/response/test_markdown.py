@@ -220,11 +220,11 @@ def test_bars_show_without_images_and_as_text():
 
     assert as_text(chart).splitlines() == [
         "northwind <b>",
-        "  ████████████████████████    12  (+3)",
+        "  ████████████████████████     12  (+3)",
         "contoso",
-        "  ██████                       3  (±0)",
+        "  ██████                        3  (±0)",
         "fabrikam",
-        "                               0  (-4)",
+        "                                0  (-4)",
     ]
     html = as_html(chart)
     assert 'width="100%"><tr><td class="bar" bgcolor="#2a6fdb"' in html

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from triage.adapters.files import read_presets
 from triage.response.check_presets import check_presets
-from triage.response.filing import Filing
-from triage.response.preset import Preset, at
+from triage.response.preset import Found, Preset, at
+from triage.response.telling import Telling
 from triage.response.templates import TemplateFault
 
 SHIPPED = read_presets()
-FILING = Filing(
+TELLING = Telling(
     id="0" * 32,
     external_id="triage-0123456789abcdef",
     time="2026-11-22T12:00:00+00:00",
@@ -102,7 +102,7 @@ def test_a_value_is_not_made_safe_by_what_a_template_does_to_it() -> None:
     )
     for trick in tricks:
         preset = Preset("mine", MINE.replace("{{ tenant }}", trick))
-        hostile = replace(FILING, tenant="../?x=1&y=2#\r\nEvil: 1")
+        hostile = replace(TELLING, tenant="../?x=1&y=2#\r\nEvil: 1")
         path = preset.request("create.0", preset.sample(), hostile).path
         assert not set(path) & set("?&#\r\n "), trick
 
@@ -115,10 +115,10 @@ def test_a_value_is_not_made_safe_by_what_a_template_does_to_it() -> None:
 def test_bodies_are_json_and_paths_are_paths_whatever_a_mail_says(
     title: str, text: str, tenant: str
 ) -> None:
-    hostile = replace(FILING, title=title, text=text, tenant=tenant)
+    hostile = replace(TELLING, title=title, text=text, tenant=tenant)
     preset = Preset("mine", MINE)
     asked = preset.request("create.0", preset.sample(), hostile)
-    assert json.loads(asked.body) == {"key": FILING.external_id, "title": title, "text": text}
+    assert json.loads(asked.body) == {"key": TELLING.external_id, "title": title, "text": text}
     assert asked.path.isascii()
     assert asked.path.startswith("new/")
     assert asked.path.count("/") == 1
@@ -128,14 +128,27 @@ def test_bodies_are_json_and_paths_are_paths_whatever_a_mail_says(
 
 def test_only_a_ticket_that_bears_the_id_and_can_be_changed_is_found() -> None:
     preset = Preset("zendesk", SHIPPED["zendesk"])
-    mine = {"id": 7, "external_id": FILING.external_id, "status": "open"}
-    other = {"id": 5, "external_id": f"{FILING.external_id[:-1]}0", "status": "open"}
+    mine = {"id": 7, "external_id": TELLING.external_id, "status": "open"}
+    other = {"id": 5, "external_id": f"{TELLING.external_id[:-1]}0", "status": "open"}
     closed = {**mine, "id": 6, "status": "closed"}
-    assert preset.found({"tickets": [other, closed, mine]}, FILING) == "7"
-    assert preset.found({"tickets": [other, closed]}, FILING) is None
+    assert preset.found({"tickets": [other, closed, mine]}, TELLING) == Found("7")
+    assert preset.found({"tickets": [other, closed]}, TELLING) is None
     for nonsense in (None, {}, [], {"tickets": {}}, {"tickets": [{**mine, "id": None}]}):
         with pytest.raises(ValueError, match="there is no"):
-            preset.found(nonsense, FILING)
+            preset.found(nonsense, TELLING)
+
+
+def test_only_what_goes_on_opens_a_resolved_ticket_again() -> None:
+    preset = Preset("github", SHIPPED["github"])
+    resolved, quiet = Found("7", resolved=True), replace(TELLING, closed=True)
+    assert preset.comment(TELLING, resolved) == ("comment.0", "comment.1")
+    for telling, found in ((TELLING, Found("7")), (quiet, resolved), (quiet, Found("7"))):
+        assert preset.comment(telling, found) == ("comment.1",)
+
+
+def test_a_comment_that_is_only_for_reopening_is_a_fault() -> None:
+    with pytest.raises(TemplateFault, match="only for reopening"):
+        Preset("mine", f"{MINE.rstrip()}\nreopens = true\n")
 
 
 def test_a_pointer_names_a_place_in_an_answer() -> None:
@@ -152,4 +165,4 @@ def test_a_preset_that_is_no_file_of_toml_names_its_line() -> None:
 
 
 def test_octets_of_a_filing_come_back_as_they_were() -> None:
-    assert Filing.of(FILING.octets()) == FILING
+    assert Telling.of(TELLING.octets()) == TELLING

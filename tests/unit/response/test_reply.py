@@ -104,10 +104,15 @@ There are 2 causes, the most urgent one first:
 1. A job was shut off
 =====================
 
+One notification so far, on Mon 16 Nov 2026, 15:07 GMT.
+
 Look at StellaConnect.RequestSender.
 
 2. The record's employee is a queue, not a person
 =================================================
+
+4 notifications so far: the first on Mon 16 Nov 2026, 13:05 GMT, the last on
+Mon 16 Nov 2026, 15:07 GMT.
 
 1. 5008x00000Ab001AAX
    <https://northwind.lightning.force.com/lightning/r/5008x00000Ab001AAX/view>
@@ -145,6 +150,32 @@ def test_a_sandbox_never_says_that_the_integration_is_off():
 
     assert message.subject == "[Sandbox] Agent Connect at northwind: A job was shut off"
     assert "switched off" not in message.text.partition("=====")[0]
+
+
+def test_a_mail_about_a_sandbox_says_so_in_its_first_sentence():
+    text = " ".join(write(replace(QUEUE, sandbox=True)).text.split())
+
+    assert "the Agent Connect integration in a Salesforce sandbox of northwind" in text
+    assert "sandbox" not in write(QUEUE).text
+
+
+def test_every_cause_says_how_often_it_was_reported_first_and_last_in_the_readers_zone():
+    text = " ".join(write(QUEUE, tenant=replace(NORTHWIND, timezone="Europe/Berlin")).text.split())
+
+    assert (
+        "4 notifications so far: the first on Mon 16 Nov 2026, 14:05 CET, "
+        "the last on Mon 16 Nov 2026, 16:07 CET."
+    ) in text
+    back = replace(QUEUE, count=1, quiet_since=FIRST, told_before_at=FIRST)
+    assert "One notification since it came back, on Mon 16 Nov" in write(back).text
+
+
+def test_records_beyond_those_that_were_read_are_counted_as_new():
+    repeated = replace(QUEUE, repeated=True, more_records=3_000, more_new=2_000)
+    message = write(repeated)
+
+    assert "3,003 records" in message.subject
+    assert "2,003 failing records are new" in message.text.replace("\n", " ")
 
 
 def test_a_repeated_mail_says_what_is_new():

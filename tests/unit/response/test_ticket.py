@@ -11,13 +11,16 @@ from triage.incident.incident import Reason
 from triage.response.message import Audience, RecordLink
 from triage.response.render import to_octets
 from triage.response.templates import Templates
-from triage.response.ticket import EXCERPT_LENGTH, SENTENCES, Ticket, own, ticket
+from triage.response.ticket import EXCERPT_LENGTH, SENTENCES, Ticket, own, quiet, ticket
 
 SHIPPED = Path(__file__).parents[3] / "templates"
 TEMPLATES = Templates(
     {
         path: (SHIPPED / path).read_text("utf-8")
-        for path in ("layout.html.j2", "tickets/incident.md.j2", "tickets/own.md.j2")
+        for path in (
+            *("layout.html.j2", "tickets/closing.md.j2"),
+            *("tickets/incident.md.j2", "tickets/own.md.j2"),
+        )
     }
 )
 AT = datetime(2026, 11, 16, 13, 5, tzinfo=UTC)
@@ -164,3 +167,25 @@ def test_a_trouble_of_its_own_is_told_as_it_is():
     assert message.audience == Audience.OWN
     assert "    LOGIN refused\n      check the password of errors@example.com" in message.text
     assert to_octets(message, date=AT)
+
+
+def test_the_end_of_very_many_incidents_is_one_mail_with_the_worst_first():
+    harmless = replace(
+        UNKNOWN, title="Harmless", disables_integration="no", closed_at=AT, more_records=3000
+    )
+    off = replace(harmless, title="Off", disables_integration="possible")
+    message = quiet(
+        [harmless] * 9_999 + [off],
+        to=("team@example.com",),
+        from_="Triage <support@example.com>",
+        templates=TEMPLATES,
+        message_id="triage.00@example.com",
+    )
+    text = " ".join(message.text.split())
+
+    assert message.subject.endswith("Off (northwind) (+9,999 more)")
+    assert "these 10,000 incidents" in text
+    assert "500 notifications about 3,001 records" in text
+    assert "- and 9,950 more" in text
+    assert "The integration may be switched off" in text
+    assert len(message.html) < 102_000

@@ -35,11 +35,20 @@ class Filed:
 class Picky:
     """A recorder that fails at one mail, after it has written something."""
 
-    def record(self, unit: Any, raw: RawMail, *_: object, handled: bool) -> None:
+    def exclusive(self, unit: Any, mails: Any) -> None:
+        assert unit
+        assert mails
+
+    def record_all(self, unit: Any, mails: Any, _: object, *, handled: bool) -> list[RawMail]:
         assert handled
+        ((raw, _reading),) = mails
         unit.set_switch(f"mail {raw.uid}", raw.folder)
         if raw.uid == 2:
             raise ValueError("a mail that cannot be recorded")
+        return [raw]
+
+    def tell(self, recorded: list[RawMail]) -> None:
+        assert all(raw.uid != 2 for raw in recorded)
 
 
 def digests(jobs: Any) -> list[Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.unit.settings.desk import MAILBOX, REST, Desk
 from triage.service.tickets import check_tickets, tickets_sender
 from triage.settings import ConfigurationError
 
+_UNUSED: Any = None
+"""Store and clock, which are not asked before a ticket is told."""
 PRESET = """
 [tickets]
 preset = "request_tracker"
@@ -76,7 +80,7 @@ def test_a_preset_says_what_it_needs_and_knows(desk: Desk) -> None:
 def test_a_preset_that_is_not_there_is_named_with_those_that_are(desk: Desk) -> None:
     settings = desk.loads(MAILBOX, REST, PRESET.replace("request_tracker", "jirra"))
     with pytest.raises(ConfigurationError, match="no preset jirra; there are: github, jira"):
-        tickets_sender(settings)
+        tickets_sender(settings, _UNUSED, _UNUSED)
 
 
 def test_a_token_that_is_not_there_is_a_fault_of_the_configuration(
@@ -85,9 +89,9 @@ def test_a_token_that_is_not_there_is_a_fault_of_the_configuration(
     settings = desk.loads(MAILBOX, REST, PRESET)
     monkeypatch.delenv("TICKETS", raising=False)
     with pytest.raises(ConfigurationError, match="TICKETS is not set"):
-        tickets_sender(settings)
+        tickets_sender(settings, _UNUSED, _UNUSED)
     monkeypatch.setenv("TICKETS", "s3cret")
-    assert tickets_sender(settings) is not None
+    assert tickets_sender(settings, _UNUSED, _UNUSED) is not None
 
 
 def test_an_operator_has_presets_of_his_own(desk: Desk) -> None:

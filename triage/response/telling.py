@@ -12,14 +12,18 @@ from triage.response.message import OutboundMessage
 from triage.response.render import subject_line
 
 
-def external_id(incident: Incident) -> str:
-    """By which the ticket of this episode is found again: `triage-` and 16 hexadecimal digits."""
-    digest = sha256(f"{incident.fingerprint}:{incident.episode}".encode()).hexdigest()
+def external_id(incident: Incident, before: int = 0) -> str:
+    """By which the ticket of this episode is found again: `triage-` and 16 hexadecimal digits.
+
+    `before` is for the episode so many before it.
+    """
+    episode = f"{incident.fingerprint}:{incident.episode - before}"
+    digest = sha256(episode.encode()).hexdigest()
     return f"triage-{digest[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
-class Filing:
+class Telling:
     """One telling. A ticket system makes a ticket of the first, comments of all later ones.
 
     The presets see the fields under these names, a webhook gets them as JSON. Strangers' words
@@ -54,7 +58,7 @@ class Filing:
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def of(cls, octets: bytes) -> Filing:
+    def of(cls, octets: bytes) -> Telling:
         """What `octets` wrote. Raises ValueError for anything else."""
         try:
             return cls(**json.loads(octets))
@@ -62,16 +66,20 @@ class Filing:
             raise ValueError(f"this is no ticket: {error}") from error
 
 
-def filing(
+def telling(
     incident: Incident, message: OutboundMessage, now: datetime, *, closed: bool = False
-) -> Filing:
-    """The ticket that a mail would have been."""
-    return Filing(
+) -> Telling:
+    """The ticket that a mail would have been; a relapse names the ticket of the time before."""
+    text = message.text
+    if incident.episode > 1:
+        earlier = external_id(incident, before=1)
+        text = f"{text.rstrip()}\n\nThe ticket of the time before, if there was one: {earlier}\n"
+    return Telling(
         id=message.triage_id,
         external_id=external_id(incident),
         time=now.isoformat(),
         title=subject_line(message.subject),
-        text=message.text,
+        text=text,
         severity=str(incident.severity),
         tenant=incident.tenant or "",
         rule=incident.rule or "",
