@@ -38,7 +38,7 @@ class Line:
 
     def until_gone(self) -> None:
         """Say nothing until the client leaves."""
-        while self.read():
+        while self._file.readline():  # also lines that are empty, as octets of TLS may be
             pass
 
 
