@@ -94,9 +94,11 @@ def test_a_mail_that_kills_the_whole_service_is_met_three_times_and_the_others_a
     while lanes[1].live(account, 0, poison=True) != 0:
         deaths += 1
         assert deaths <= 6
-    assert deaths == len(meetings(account.folder)) == 6
-    assert _counters(account, "service 1", 21) == [1, 2, 3]
-    assert _counters(account, "service 2", len(mails)) == [1, 2, 3]
+    first, second = (_counters(account, f"service {n}", u) for n, u in ((1, 21), (2, len(mails))))
+    assert first == [1, 2, 3]
+    # Its batch may have been begun already when the first one killed the service.
+    assert second in ([1, 2, 3], [2, 3])
+    assert deaths == len(meetings(account.folder)) == len(first) + len(second)
     assert _quarantined(account) == dict.fromkeys((21, len(mails)), "limit_attempts")
     assert _verdicts(account) == {"known": 40, "unknown": 20, "unreadable": 2}
 
