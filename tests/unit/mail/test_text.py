@@ -512,4 +512,4 @@ def test_hostile_text_takes_linear_time(line: str, subject: str) -> None:
     body = Body(tuple("\n".join([line] * (200_000 // (len(line) + 1))).split("\n")))
     start = time.process_time()
     split(body, subject)
-    assert time.process_time() - start < 2.0
+    assert time.process_time() - start < 10.0  # what is not linear takes minutes
