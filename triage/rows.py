@@ -53,7 +53,8 @@ class NewOccurrence:
     """A notification, to be counted in its incident."""
 
     incident_id: int
-    mail_id: int
+    mail_id: int | None
+    """None for Triage's own troubles."""
     at: datetime
     reason: str
     record_ids: tuple[str, ...]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
 
 import httpx
+
+from tests.servers.httpd import HttpServer, Request
 
 
 @dataclass(frozen=True)
@@ -48,30 +47,14 @@ Play = Callable[[BaseHTTPRequestHandler, Callable[[], Answered]], None]
 """Writes an answer; may ask the backend for the true one, which then has had its effect."""
 
 
-class Front:
+class Front(HttpServer):
     """`with Front() as front`: answers what `backend` does, but for what `faults` say."""
 
     def __init__(self, backend: Backend | None = None) -> None:
         self.backend: Backend = backend or (lambda _: Answered(404))
         self.asked: list[Asked] = []
         self._faults: list[tuple[str, Play]] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._request_class())
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-        self.port: int = self._http.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        super().__init__(self._request_class(), "/")
 
     def spoil(self, kind: str, *plays: Play) -> None:
         """The next requests of this kind are answered so, one each."""
@@ -106,10 +89,10 @@ class Front:
                 return play
         return true
 
-    def _request_class(self) -> type[BaseHTTPRequestHandler]:
+    def _request_class(self) -> type[Request]:
         front = self
 
-        class Request(BaseHTTPRequestHandler):
+        class Answer(Request):
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
@@ -117,22 +100,7 @@ class Front:
                 front.asked.append(asked)
                 front._play(asked)(self, lambda: front.backend(asked))
 
-            def do_GET(self) -> None:
-                self.answer()
-
-            def do_POST(self) -> None:
-                self.answer()
-
-            def do_PUT(self) -> None:
-                self.answer()
-
-            def do_PATCH(self) -> None:
-                self.answer()
-
-            def log_message(self, *args: object) -> None:
-                """Tests are quiet."""
-
-        return Request
+        return Answer
 
 
 def _write(request: BaseHTTPRequestHandler, answer: Answered, missing: int = 0) -> None:
@@ -176,7 +144,7 @@ def half(request: BaseHTTPRequestHandler, ask: Callable[[], Answered]) -> None:
 def silence(request: BaseHTTPRequestHandler, ask: Callable[[], Answered]) -> None:
     """Done, and no answer comes."""
     ask()
-    time.sleep(3)
+    time.sleep(5)
     request.close_connection = True
 
 

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from tests.servers.httpd import HttpServer, Request
 
 SECRET = "a secret of the test"
 
 
-class Hook:
+class Hook(HttpServer):
     """`with Hook() as hook`: answers `status`; `calls` has the signature and body of each call."""
 
     def __init__(self) -> None:
         self.status, self.location = 204, ""
         self.calls: list[tuple[str, bytes]] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._request_class())
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}/hook"
+        super().__init__(self._request_class(), "/hook")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-    def _request_class(self) -> type[BaseHTTPRequestHandler]:
+    def _request_class(self) -> type[Request]:
         hook = self
 
-        class Request(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
+        class Answer(Request):
+            def answer(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 assert self.headers["Content-Type"] == "application/json"
                 hook.calls.append((self.headers["X-Triage-Signature"], body))
@@ -49,7 +31,4 @@ class Hook:
                     # What a careless server repeats must not get into a log.
                     self.wfile.write(f"no, {SECRET}".encode())
 
-            def log_message(self, *args: object) -> None:
-                """Tests are quiet."""
-
-        return Request
+        return Answer

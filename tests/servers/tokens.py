@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 from urllib.parse import parse_qs
+
+from tests.servers.httpd import HttpServer, Request
 
 CLIENT_ID = "triage"
 CLIENT_SECRET = "very secret"
 REFRESH_TOKEN = "refresh-0"
 
 
-class TokenServer:
+class TokenServer(HttpServer):
     """`with TokenServer() as server`: tokens are for `user` and end after `lifetime` seconds."""
 
     def __init__(self, user: str = "errors", lifetime: float = 3600.0) -> None:
@@ -25,27 +23,12 @@ class TokenServer:
         """What clients asked for tokens with."""
         self._ends: dict[str, float] = {}
         self._rotated = 0
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._request_class())
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        super().__init__(self._request_class())
 
     @property
     def token_url(self) -> str:
         """Where tokens are given."""
         return f"{self.url}/token"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
 
     def withdraw_all(self) -> None:
         """No token given until now is good any more."""
@@ -71,11 +54,11 @@ class TokenServer:
         active = self._ends.get(form.get("token", ""), 0.0) > time.monotonic()
         return 200, {"active": active, "username": self.user} if active else {"active": False}
 
-    def _request_class(self) -> type[BaseHTTPRequestHandler]:
+    def _request_class(self) -> type[Request]:
         server = self
 
-        class Request(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
+        class Answer(Request):
+            def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
                 form = {name: values[0] for name, values in parse_qs(body).items()}
                 answer = server._token if self.path == "/token" else server._introspect
@@ -87,7 +70,4 @@ class TokenServer:
                 self.end_headers()
                 self.wfile.write(octets)
 
-            def log_message(self, *args: object) -> None:
-                """Tests are quiet."""
-
-        return Request
+        return Answer

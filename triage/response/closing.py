@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from triage.mail.message import Kind
 from triage.response.message import Audience, CauseOfMail, OpenCause, OutboundMessage
-from triage.response.render import body, triage_id
+from triage.response.render import body
 from triage.response.reply import allowed_hosts, by_urgency, in_language, state_of, titled, urls
 from triage.response.templates import Templates
 from triage.tenant import Tenant
@@ -69,7 +69,6 @@ def closing(
         html=rendered.html,
         message_id=message_id,
         references=references,
-        triage_id=triage_id(message_id),
         language=language,
     )
 

@@ -19,7 +19,7 @@ from triage.response.content import (
 )
 from triage.response.markdown import Bar
 from triage.response.message import Audience, OutboundMessage
-from triage.response.render import body, triage_id
+from triage.response.render import body
 from triage.response.templates import Templates
 
 
@@ -61,7 +61,6 @@ def digest(
         text=rendered.text,
         html=rendered.html,
         message_id=message_id,
-        triage_id=triage_id(message_id),
         language=language,
     )
 

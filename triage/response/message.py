@@ -102,5 +102,4 @@ class OutboundMessage:
     references: tuple[str, ...] = ()
     auto_submitted: str = "auto-generated"
     """auto-replied when it answers a person's forward (RFC 3834, 5)."""
-    triage_id: str = ""
     language: str = "en"

@@ -190,7 +190,7 @@ def _headers(message: OutboundMessage, date: datetime) -> dict[str, object]:
         **({"In-Reply-To": ids[-1], "References": " ".join(ids)} if ids else {}),
         "Auto-Submitted": message.auto_submitted,
         "X-Auto-Response-Suppress": "All",
-        "X-Triage-Id": message.triage_id,
+        "X-Triage-Id": triage_id(message.message_id),
         "Content-Language": message.language,
     }
 

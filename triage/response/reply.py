@@ -13,7 +13,7 @@ from markupsafe import Markup
 from triage.catalog.rule import Severity
 from triage.response.markdown import armour
 from triage.response.message import Audience, CauseOfMail, OutboundMessage
-from triage.response.render import body, triage_id
+from triage.response.render import body
 from triage.response.templates import TemplateFault, Templates
 from triage.tenant import Tenant, my_domain
 
@@ -52,8 +52,8 @@ _FAMILIES = (
     *(".salesforce.com", ".force.com", ".salesforce.mil", ".force.mil", ".crmforce.mil"),
     *(".sfcrmproducts.cn", ".sfcrmapps.cn", ".my-salesforce.com"),
 )
-_ORDER = ("yes", "possible", "no")
-_SEVERITIES = tuple(Severity)
+_STATES = ("yes", "possible", "no")
+_SEVERITIES = tuple(reversed(Severity))
 
 
 def record_url(my_domain_host: str, record_id: str) -> str:
@@ -174,7 +174,6 @@ def reply(
         message_id=message_id,
         references=references,
         auto_submitted="auto-replied" if forwarded else "auto-generated",
-        triage_id=triage_id(message_id),
         language=language,
     )
 
@@ -253,10 +252,18 @@ def state_of(cause: CauseOfMail) -> str:
     return "no" if cause.sandbox else cause.disables_integration
 
 
+def rank(state: str, severity: Severity) -> tuple[int, int]:
+    """What must not wait sorts first: what is switched off, what may be, then by severity.
+
+    `state` is yes | possible | no.
+    """
+    return _STATES.index(state), _SEVERITIES.index(severity)
+
+
 def urgency(cause: CauseOfMail) -> tuple[int, bool, int, object, str]:
-    """The order of causes in a mail: what is switched off first, then by severity.
+    """The order of causes in a mail: by rank.
 
     Sandboxes come last, so that a mail is about one only if all of it is.
     """
-    severity = -_SEVERITIES.index(Severity(cause.severity))
-    return _ORDER.index(state_of(cause)), cause.sandbox, severity, cause.first_seen, cause.rule
+    state, severity = rank(state_of(cause), Severity(cause.severity))
+    return state, cause.sandbox, severity, cause.first_seen, cause.rule

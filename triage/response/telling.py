@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from triage.incident.incident import Incident
 from triage.response.message import OutboundMessage
-from triage.response.render import subject_line
+from triage.response.render import subject_line, triage_id
 
 
 def external_id(incident: Incident, before: int = 0) -> str:
@@ -75,7 +75,7 @@ def telling(
         earlier = external_id(incident, before=1)
         text = f"{text.rstrip()}\n\nThe ticket of the time before, if there was one: {earlier}\n"
     return Telling(
-        id=message.triage_id,
+        id=triage_id(message.message_id),
         external_id=external_id(incident),
         time=now.isoformat(),
         title=subject_line(message.subject),

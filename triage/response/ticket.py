@@ -12,7 +12,7 @@ from typing import NamedTuple
 from triage.incident.incident import Reason
 from triage.response.markdown import clean, defang, one_line
 from triage.response.message import Audience, OutboundMessage, RecordLink
-from triage.response.render import Body, body, triage_id
+from triage.response.render import Body, body
 from triage.response.templates import Templates
 
 EXCERPT_LENGTH = 4_000
@@ -308,7 +308,6 @@ def _message(
         html=rendered.html,
         message_id=message_id,
         references=references,
-        triage_id=triage_id(message_id),
     )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from triage.response.markdown import clean
 from triage.response.message import Audience, OutboundMessage
-from triage.response.render import message_id, to_octets, triage_id
+from triage.response.render import message_id, to_octets
 from triage.rows import NewOutbox, Way
 from triage.settings.health import AlarmSection, AlarmSmtpSection
 
@@ -45,7 +45,6 @@ def _mail(
         text=words,
         html=f"<pre>{escape(words)}</pre>\n",
         message_id=own_id,
-        triage_id=triage_id(own_id),
     )
     octets = to_octets(message, date=now)
     return _row(key, smtp.bounce_address, (to,), own_id, title, octets)

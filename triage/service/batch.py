@@ -49,7 +49,8 @@ class Batch:
         self._new: defaultdict[int, set[str]] = defaultdict(set)
         """Records that are noted and not written, by incident."""
         self._mails: list[NewMail] = []
-        self._occurrences: list[NewOccurrence] = []
+        self._occurrences: list[tuple[int, NewOccurrence]] = []
+        """With the place of its mail, which has no id yet."""
         self._told: list[tuple[int, str, datetime]] = []
 
     def seen(self, reading: Reading) -> bool:
@@ -103,8 +104,8 @@ class Batch:
         detail: Mapping[str, object],
     ) -> None:
         """A notification of the mail that is added next."""
-        number = len(self._mails)  # its place stands for its id until it has one
-        self._occurrences.append(NewOccurrence(incident.id, number, at, reason, record_ids, detail))
+        one = NewOccurrence(incident.id, None, at, reason, record_ids, detail)
+        self._occurrences.append((len(self._mails), one))
         self._new[incident.id].update(record_ids)
         self._open[incident.fingerprint] = replace(incident, last_seen_at=at, detail=detail)
 
@@ -116,7 +117,7 @@ class Batch:
         """All that was noted; answers the mails' ids, in order."""
         ids = self.unit.add_mails(self._mails)
         self.unit.add_occurrences(
-            [replace(one, mail_id=ids[one.mail_id]) for one in self._occurrences]
+            [replace(one, mail_id=ids[place]) for place, one in self._occurrences]
         )
         for incident_id, recipient, at in self._told:
             self.unit.told(incident_id, recipient, at)

@@ -6,28 +6,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from triage.catalog.load import Catalog
-from triage.catalog.rule import Severity
 from triage.incident.incident import Incident, Reason
 from triage.mail.hosts import is_sandbox_host
 from triage.mail.message import Kind
 from triage.response.message import CauseOfMail, OpenCause, RecordLink
-from triage.response.reply import record_url, status_page_url
+from triage.response.reply import rank, record_url, status_page_url
 from triage.response.ticket import Ticket
 from triage.rows import PendingResponse
 from triage.tenant import Tenant, my_domain
 
-_STATES = ("yes", "possible", "no")
-_SEVERITIES = tuple(reversed(Severity))
-
 
 def urgency(pending: PendingResponse, catalog: Catalog) -> tuple[int, int]:
-    """What must not wait sorts first: what is switched off, what may be, then by severity."""
+    """What must not wait sorts first, as in `rank`."""
     incident = pending.incident
     rule = catalog.rules.get(incident.rule or "")
     state = rule.disables_integration if rule else _may_disable(incident)
     if incident.detail.get("sandbox"):
         state = "no"
-    return _STATES.index(state), _SEVERITIES.index(incident.severity)
+    return rank(state, incident.severity)
 
 
 def cause_of_mail(pending: PendingResponse, catalog: Catalog, tenant: Tenant) -> CauseOfMail:

@@ -16,8 +16,9 @@ import structlog
 from triage.catalog.load import Catalog
 from triage.ports import Unit
 from triage.response.message import Audience
+from triage.response.render import RenderFault
 from triage.rows import OutboxRow, OutboxState, PendingResponse
-from triage.service.reach import answered, unreachable
+from triage.service.reach import answered, reader, unreachable
 from triage.service.restored import restored_at
 from triage.service.trouble import SUPPORT
 from triage.settings import Settings
@@ -129,10 +130,12 @@ def _has_reader(
         return False
     if _first_mail(unit, pending) in {OutboxState.DEAD, OutboxState.DROPPED}:
         return False
-    person = next((one for one in tenant.contacts if one.address == pending.recipient), None)
-    if person is None:
-        return answered(incident, pending.recipient) is not None
-    return not person.opt_out
+    forwarded = answered(incident, pending.recipient) is not None
+    try:
+        reader(pending.recipient, tenant, has_forwarded=forwarded)
+    except RenderFault:
+        return False
+    return True
 
 
 def take_back(unit: Unit, row: OutboxRow, now: datetime) -> bool:

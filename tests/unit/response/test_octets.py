@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from triage.mail.message import OWN_PREFIX
 from triage.response.markdown import one_line
 from triage.response.message import Audience, OutboundMessage
-from triage.response.render import SUBJECT_LENGTH, RenderFault, message_id, to_octets, triage_id
+from triage.response.render import SUBJECT_LENGTH, RenderFault, message_id, to_octets
 
 DATE = datetime(2026, 11, 16, 13, 5, tzinfo=UTC)
 OWN_ID = message_id("priya@northwind.example", "17", 1, "example.com")
@@ -26,7 +26,6 @@ MESSAGE = OutboundMessage(
     html="<p>Hällo</p>\n",
     message_id=OWN_ID,
     references=("first@northwind.example", LONG_ID),
-    triage_id=triage_id(OWN_ID),
     language="de",
 )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, insert, or_, select, tuple_, update
 
 from triage.adapters.store.rows import Rows, on_both
 from triage.adapters.store.schema import (
@@ -21,6 +22,7 @@ from triage.catalog.rule import Severity
 from triage.catalog.verdict import Outcome
 from triage.incident.incident import History, Incident, Reason
 from triage.ports import StoreError
+from triage.rows import NewOccurrence
 
 INCIDENT = tuple(incidents.c[field.name] for field in fields(Incident))
 """The columns that make an Incident, in its order."""
@@ -29,9 +31,14 @@ _RACES = 5
 """How often an incident may be opened and closed under us before we give up."""
 
 _INCIDENT = select(*INCIDENT).where(incidents.c.id == bindparam("incident"))
-_OPEN_INCIDENT = (
+_OPEN_INCIDENTS = (
     select(*INCIDENT)
-    .where(incidents.c.fingerprint == bindparam("fingerprint"), incidents.c.closed_at.is_(None))
+    .where(
+        incidents.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
+        incidents.c.closed_at.is_(None),
+    )
+    # All who lock several lock them in this order, so that none waits for another for ever.
+    .order_by(incidents.c.id)
     .with_for_update(key_share=True)
 )
 _START_INCIDENT = on_both(
@@ -45,22 +52,17 @@ _START_INCIDENT = on_both(
         .on_conflict_do_nothing()
     )
 )
-_COUNT_NOTIFICATION = (
+_AT = bindparam("at", type_=Moment)
+_COUNT_NOTIFICATIONS = (
     update(incidents)
     .where(incidents.c.id == bindparam("incident"))
     .values(
-        notifications=incidents.c.notifications + 1,
-        last_seen_at=case(
-            (
-                incidents.c.last_seen_at < bindparam("at", type_=Moment),
-                bindparam("at", type_=Moment),
-            ),
-            else_=incidents.c.last_seen_at,
-        ),
+        notifications=incidents.c.notifications + bindparam("count"),
+        last_seen_at=case((incidents.c.last_seen_at < _AT, _AT), else_=incidents.c.last_seen_at),
+        detail=bindparam("newest", type_=incidents.c.detail.type),
     )
-    .returning(*INCIDENT)
 )
-_ADD_OCCURRENCE = insert(occurrences)
+_ADD_OCCURRENCES = insert(occurrences)
 _ADD_RECORDS = on_both(lambda insert: insert(incident_records).on_conflict_do_nothing())
 # One that another process is at is not quiet, or is closed by it; nobody is waited for.
 _QUIET = (
@@ -129,7 +131,9 @@ _SUSPICIOUS_MAILS = (
     )
     .group_by(mails.c.tenant)
 )
-_HISTORY = select(
+_HISTORIES = select(
+    histories.c.incident_id,
+    histories.c.recipient,
     histories.c.responses,
     histories.c.last_response_at,
     select(incident_records.c.id)
@@ -138,23 +142,33 @@ _HISTORY = select(
         incident_records.c.id > histories.c.told_record,
     )
     .exists(),
-).where(
-    histories.c.incident_id == bindparam("incident"),
-    histories.c.recipient == bindparam("recipient"),
+).where(histories.c.incident_id.in_(bindparam("incidents", expanding=True)))
+_KNOWN_RECORDS = select(incident_records.c.incident_id, incident_records.c.record_id).where(
+    tuple_(incident_records.c.incident_id, incident_records.c.record_id).in_(
+        bindparam("records", expanding=True)
+    )
 )
+_PAIRS = 1_000
+"""In one statement; strangers decide how many records a mail names."""
 
 
 class IncidentRows(Rows):
     """The running troubles, and what was told of them."""
 
     def open_incident(self, fingerprint: str) -> Incident | None:
-        """The open episode of this fingerprint.
+        """The open episode of this fingerprint, as in `open_incidents`."""
+        return self.open_incidents([fingerprint]).get(fingerprint)
 
-        From here to the end of the unit no other process changes this incident or answers it, so
-        that what is decided on its history still holds when it is committed.
+    def open_incidents(self, fingerprints: Collection[str]) -> Mapping[str, Incident]:
+        """The open episodes of these fingerprints.
+
+        From here to the end of the unit no other process changes these incidents or answers them,
+        so that what is decided on their history still holds when it is committed.
         """
-        row = self._run(_OPEN_INCIDENT, {"fingerprint": fingerprint}).first()
-        return Incident(*row) if row else None
+        if not fingerprints:
+            return {}
+        rows = self._run(_OPEN_INCIDENTS, {"fingerprints": sorted(set(fingerprints))})
+        return {one.fingerprint: one for one in (Incident(*row) for row in rows)}
 
     def incident(self, incident_id: int) -> Incident:
         """Raises StoreError when there is none of this id."""
@@ -208,20 +222,67 @@ class IncidentRows(Rows):
         record_ids: Sequence[str],
         detail: Mapping[str, object],
     ) -> Incident:
-        """Count a notification; its detail replaces the incident's, unknown records are added."""
-        # First, as it makes other writers of this incident wait: records stay in order.
-        changed = {"incident": incident_id, "at": at, "detail": dict(detail)}
-        row = self._run(_COUNT_NOTIFICATION, changed).first()
-        if row is None:
-            raise _missing(incident_id)
-        occurrence = {"incident_id": incident_id, "mail_id": mail_id, "at": at, "reason": reason}
-        self._run(_ADD_OCCURRENCE, occurrence)
-        if record_ids:
+        """Count one notification, as in `add_occurrences`; answers the incident as it is then.
+
+        Raises StoreError when there is none of this id.
+        """
+        self.incident(incident_id)
+        self.add_occurrences(
+            [NewOccurrence(incident_id, mail_id, at, reason, tuple(record_ids), detail)]
+        )
+        return self.incident(incident_id)
+
+    def add_occurrences(self, new: Sequence[NewOccurrence]) -> None:
+        """Count notifications; of each incident the last detail stays, unknown records are added.
+
+        Their incidents are this unit's already.
+        """
+        if not new:
+            return
+        count = Counter(one.incident_id for one in new)
+        last = {one.incident_id: one for one in new}
+        # First, as it makes other writers of these incidents wait: records stay in order.
+        self._run(
+            _COUNT_NOTIFICATIONS,
+            [
+                {
+                    "incident": number,
+                    "count": count[number],
+                    "at": one.at,
+                    "newest": dict(one.detail),
+                }
+                for number, one in last.items()
+            ],
+        )
+        self._run(
+            _ADD_OCCURRENCES,
+            [
+                {
+                    "incident_id": one.incident_id,
+                    "mail_id": one.mail_id,
+                    "at": one.at,
+                    "reason": one.reason,
+                }
+                for one in new
+            ],
+        )
+        records = [(one.incident_id, record) for one in new for record in one.record_ids]
+        if records:
             self._run(
                 _ADD_RECORDS,
-                [{"incident_id": incident_id, "record_id": record} for record in record_ids],
+                [
+                    {"incident_id": incident, "record_id": record}
+                    for incident, record in dict.fromkeys(records)
+                ],
             )
-        return Incident(*row)
+
+    def known_records(self, records: Collection[tuple[int, str]]) -> frozenset[tuple[int, str]]:
+        """Those of these pairs of incident and record that are recorded."""
+        wanted, known = sorted(records), set[tuple[int, str]]()
+        for at in range(0, len(wanted), _PAIRS):
+            rows = self._run(_KNOWN_RECORDS, {"records": wanted[at : at + _PAIRS]})
+            known.update((incident, record) for incident, record in rows)
+        return frozenset(known)
 
     def close_incidents(self, quiet_since: datetime, at: datetime) -> Sequence[Incident]:
         """Close those last seen before `quiet_since`; answers them.
@@ -261,11 +322,15 @@ class IncidentRows(Rows):
 
     def history(self, incident_id: int, recipient: str) -> History:
         """What the recipient has heard. To one who has heard nothing, all is new."""
-        row = self._run(_HISTORY, {"incident": incident_id, "recipient": recipient}).first()
-        if row is None:
-            return History()
-        responses, last_response_at, untold = row
-        return History(responses, last_response_at, bool(untold))
+        return self.histories([incident_id]).get((incident_id, recipient), History())
+
+    def histories(self, incident_ids: Collection[int]) -> Mapping[tuple[int, str], History]:
+        """What each recipient has heard of these, by incident and recipient."""
+        rows = self._run(_HISTORIES, {"incidents": sorted(incident_ids)}) if incident_ids else ()
+        return {
+            (incident, recipient): History(responses, last, bool(untold))
+            for incident, recipient, responses, last, untold in rows
+        }
 
 
 def _missing(incident_id: int) -> StoreError:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, true, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
-from triage.adapters.store.rows import Rows, on_both, replacing
-from triage.adapters.store.schema import AFTER_DUE, attempts, mailboxes, mails
-from triage.rows import AfterDue, MailboxRow, MailRow
+from triage.adapters.store.kept import FAST
+from triage.adapters.store.rows import Rows, Statement, on_both, replacing
+from triage.adapters.store.schema import AFTER_DUE, attempts, kept_mails, mailboxes, mails
+from triage.rows import AfterDue, MailboxRow, MailRow, NewMail
 
 _MAIL = tuple(mails.c[field.name] for field in fields(MailRow))
 _MAILBOX = tuple(mailboxes.c[field.name] for field in fields(MailboxRow))
@@ -49,14 +51,13 @@ _IN_FOLDER = and_(
 _RECORDED = select(mails.c.uid).where(
     _IN_FOLDER, mails.c.uid.in_(bindparam("uids", expanding=True))
 )
-# An empty digest is none, and equals no other.
-_SEEN = select(true()).where(
-    or_(
-        exists().where(mails.c.octets_sha256 == bindparam("octets"), mails.c.octets_sha256 != ""),
-        exists().where(
-            mails.c.content_sha256 == bindparam("content"), mails.c.content_sha256 != ""
-        ),
-    )
+_ADD_MAILS = insert(mails).returning(mails.c.id, mails.c.uid)
+_KEEP = insert(kept_mails)
+_SEEN_OCTETS = select(mails.c.octets_sha256).where(
+    mails.c.octets_sha256.in_(bindparam("digests", expanding=True))
+)
+_SEEN_CONTENT = select(mails.c.content_sha256).where(
+    mails.c.content_sha256.in_(bindparam("digests", expanding=True))
 )
 _MAILS_BETWEEN = (
     select(*_MAIL)
@@ -127,8 +128,49 @@ class MailRows(Rows):
 
         An empty digest is none.
         """
-        values = {"octets": octets_sha256, "content": content_sha256}
-        return self._run(_SEEN, values).first() is not None
+        return any(self.seen_of([octets_sha256], [content_sha256]))
+
+    def seen_of(
+        self, octets: Collection[str], content: Collection[str]
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Those digests of octets, and those of content, that were recorded in any mailbox."""
+        return self._digests(_SEEN_OCTETS, octets), self._digests(_SEEN_CONTENT, content)
+
+    def _digests(self, statement: Statement, digests: Collection[str]) -> frozenset[str]:
+        wanted = sorted({digest for digest in digests if digest})  # an empty one is none
+        if not wanted:
+            return frozenset()
+        return frozenset(self._run(statement, {"digests": wanted}).scalars())
+
+    def add_mails(self, new: Sequence[NewMail]) -> Sequence[int]:
+        """Record mails of one folder, clear their attempts, and answer their ids, in order.
+
+        One place has one mail only.
+        """
+        if not new:
+            return []
+        values = [
+            {column.name: getattr(one.row, column.name) for column in _MAIL}
+            | {"after_due": one.row.after != "none"}
+            for one in new
+        ]
+        added = self._run(_ADD_MAILS, values)
+        ids = {uid: number for number, uid in added}
+        first = new[0].row
+        self.forget_attempts(first.mailbox, first.folder, first.uidvalidity, list(ids))
+        kept = [
+            {
+                "mail_id": ids[one.row.uid],
+                "kept_at": one.row.seen_at,
+                "truncated": one.truncated,
+                "octets_zlib": zlib.compress(one.octets, FAST),
+            }
+            for one in new
+            if one.octets is not None
+        ]
+        if kept:
+            self._run(_KEEP, kept)
+        return [ids[one.row.uid] for one in new]
 
     def recorded(
         self, mailbox: str, folder: str, uidvalidity: int, uids: Sequence[int]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -174,6 +174,11 @@ def _told_before(insert: Any) -> Any:
 
 _ADD_RESPONSE = on_both(_add_response)
 _TOLD_BEFORE = on_both(_told_before)
+_WAITING = select(
+    pending_responses.c.incident_id,
+    pending_responses.c.audience,
+    pending_responses.c.recipient,
+).where(pending_responses.c.incident_id.in_(bindparam("incidents", expanding=True)))
 
 
 class ResponseRows(Rows):
@@ -194,6 +199,11 @@ class ResponseRows(Rows):
             },
         )
         return bool(added.rowcount)
+
+    def waiting(self, incident_ids: Collection[int]) -> frozenset[tuple[int, str, str]]:
+        """Incident, audience and recipient of the responses that wait."""
+        rows = self._run(_WAITING, {"incidents": sorted(incident_ids)}) if incident_ids else ()
+        return frozenset((incident, audience, recipient) for incident, audience, recipient in rows)
 
     def pending(
         self, due_before: datetime | None = None, *, ids: Sequence[int] | None = None

@@ -6,7 +6,7 @@ from triage.adapters.store.buckets import BucketRows
 from triage.adapters.store.failures import FailureRows
 from triage.adapters.store.incidents import IncidentRows
 from triage.adapters.store.kept import KeptRows
-from triage.adapters.store.many import ManyRows
+from triage.adapters.store.mails import MailRows
 from triage.adapters.store.outbox import OutboxRows
 from triage.adapters.store.responses import ResponseRows
 from triage.adapters.store.silences import SilenceRows
@@ -16,7 +16,7 @@ from triage.adapters.store.trends import TrendRows
 
 class SqlUnit(
     BucketRows,
-    ManyRows,
+    MailRows,
     KeptRows,
     IncidentRows,
     ResponseRows,
