@@ -232,7 +232,7 @@ def test_a_killed_service_leaves_no_lock_although_its_children_live(sqlite_file:
     script = (
         "import os, time; from triage.adapters.store import open_store;"
         f"open_store('sqlite:///{sqlite_file}').lock_service();"
-        "child = os.fork();"
+        "child = os.getpid() if os.fork() == 0 else 0;"
         "print(child, flush=True) if child else None; time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as service:

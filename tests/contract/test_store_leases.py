@@ -30,8 +30,8 @@ from triage.adapters.store import open_store
 from triage.ports import StoreError
 
 store = open_store(sys.argv[1])
-store.renew(1.5)
-token = store.lease("mailbox:a", 1.5)
+store.renew(4.5)
+token = store.lease("mailbox:a", 4.5)
 try:
     with store.unit() as unit:
         unit.fenced("mailbox:a", token)
@@ -138,10 +138,11 @@ def test_what_a_dead_process_had_claimed_is_sent_by_another_when_its_lease_runs_
 ) -> None:
     with store.unit() as unit:
         unit.enqueue(message(), datetime.now(UTC) - timedelta(hours=1))
-    store.renew(SHORT)
+    store.renew(LONG)
     assert len(store.claim(1, LONG)) == 1
     other.renew(LONG)
     assert other.claim(1, LONG) == []
+    store.renew(SHORT)
     time.sleep(SHORT)
     other.renew(LONG)
     (row,) = other.claim(1, LONG)
@@ -193,7 +194,7 @@ def test_a_process_that_is_frozen_in_a_unit_loses_its_mailbox_and_stops_no_other
     postgres: Postgres,
 ) -> None:
     url = postgres.database()
-    patience = "?options=-c%20idle_in_transaction_session_timeout%3D2500"
+    patience = "?options=-c%20idle_in_transaction_session_timeout%3D7500"
     with closing(open_store(url)) as store, ThreadPoolExecutor() as threads:
         frozen = subprocess.Popen(
             [sys.executable, "-c", _FREEZES, url + patience],
@@ -206,16 +207,16 @@ def test_a_process_that_is_frozen_in_a_unit_loses_its_mailbox_and_stops_no_other
         leases = Leases(store, 2, LONG)
         leases.beat()
         assert leases.take("a") is None
-        assert time.monotonic() - began < 1.4  # before the lease ends nobody waits for its holder
-        time.sleep(max(0.0, 1.6 - time.monotonic() + began))
+        assert time.monotonic() - began < 4.2  # before the lease ends nobody waits for its holder
+        time.sleep(max(0.0, 4.8 - time.monotonic() + began))
         taken = threads.submit(leases.take, "a")
         time.sleep(0.1)
         assert not leases.is_surplus("b")
         assert not taken.done()
-        assert taken.result(5) == 2
-        assert time.monotonic() - began < 4
+        assert taken.result(30) == 2
+        assert time.monotonic() - began < 15
         frozen.send_signal(signal.SIGCONT)
-        said, _ = frozen.communicate("\n", timeout=10)
+        said, _ = frozen.communicate("\n", timeout=60)
         assert "StoreError the store" in said
         assert "stood still" in said
         assert said.endswith("LeaseLost\n")
@@ -272,17 +273,17 @@ def test_no_open_unit_keeps_another_thread_from_time_and_leases(postgres: Postgr
         def ask(number: int) -> float:
             with store.unit() as unit:
                 unit.exclusive(str(number))
-                meeting.wait(10)
+                meeting.wait(60)
                 began = time.monotonic()
                 clock.now()
                 return time.monotonic() - began
 
         waits = [threads.submit(ask, number) for number in range(many)]
-        meeting.wait(10)
+        meeting.wait(60)
         began = time.monotonic()
         store.renew(LONG)
-        assert time.monotonic() - began < 5
-        assert max(wait.result() for wait in waits) < 5
+        assert time.monotonic() - began < 12
+        assert max(wait.result() for wait in waits) < 12
 
 
 @pytest.mark.server
@@ -333,7 +334,7 @@ def test_names_asked_for_at_once_are_had_in_one_order(postgres: Postgres) -> Non
 
         def both(wanted: list[str]) -> None:
             for _ in range(20):
-                meeting.wait(10)
+                meeting.wait(60)
                 with store.unit() as unit:
                     unit.exclusive(*wanted)
 

@@ -82,7 +82,7 @@ def test_a_server_that_is_down_is_asked_again() -> None:
 def _silent(line: Line) -> None:
     line.until_gone()
     line.until_gone()
-    time.sleep(5)
+    time.sleep(20)
 
 
 def _trickle(line: Line) -> None:
@@ -103,7 +103,7 @@ def test_no_answer_outlasts_its_bounds_and_may_mean_that_it_was_taken(play: obje
     with Script(play) as server:  # type: ignore[arg-type]
         begun = time.monotonic()
         error = call(f"http://127.0.0.1:{server.port}/", seconds=1.0)
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 10
     assert error is not None
     assert error.fault is Fault.AMBIGUOUS
 

@@ -54,7 +54,7 @@ class Desk:
 
     def triage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [TRIAGE, *arguments, "--config", str(self.folder / "triage.toml")]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     def database(self, *arguments: str) -> str:
         """`triage db`, in this process: it starts nothing."""

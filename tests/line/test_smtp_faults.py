@@ -119,7 +119,7 @@ class Outbox:
 
     def triage(self, *arguments: str) -> str:
         command = [TRIAGE, *arguments, "--config", str(self.config)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
         return done.stdout
 
 

@@ -143,6 +143,7 @@ def test_reading_pauses_and_goes_on_by_itself(desk: Desk, kind: str) -> None:
                 fill(store)
             fault.end()
             until(desk.done)
+        until(lambda: desk.smtp.received)
         service.stop.set()
         running.join(20)
         assert not running.is_alive()

@@ -6,9 +6,20 @@ import time
 from collections.abc import Callable
 
 
-def until(done: Callable[[], object], seconds: float = 30) -> None:
-    """Return when it is done; fail when that takes longer."""
+def until(done: Callable[[], object], seconds: float = 120) -> None:
+    """Return when it is done; fail when that takes so long that it never will be."""
     ends = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < ends, "did not happen in time"
         time.sleep(0.05)
+
+
+def in_time(take: Callable[[], float], bound: float) -> None:
+    """What is to take less than so many seconds does; `take` answers how many it took.
+
+    A machine that was busy with other things just then gets two more tries.
+    """
+    took = [take()]
+    while took[-1] >= bound:
+        assert len(took) < 3, took
+        took.append(take())

@@ -126,7 +126,7 @@ def test_a_job_that_hangs_is_killed_in_time_and_the_next_is_answered(
     hung, next_ = shared.run([(how,), ("echo", "next")])
     assert reason(hung) == "limit_seconds"
     assert next_ == "next"
-    assert time.monotonic() - before < SECONDS + 2
+    assert time.monotonic() - before < SECONDS + 10
 
 
 @pytest.mark.parametrize("how", ["exit", "leave", "crash", "raise"])
@@ -175,13 +175,13 @@ def test_a_build_that_fails_is_no_fault_of_the_mail() -> None:
 
 
 def test_one_hanging_job_does_not_keep_the_others_waiting() -> None:
-    pool = WorkerPool(build, 2, 1, MEMORY)
+    pool = WorkerPool(build, 2, 6, MEMORY)
     pool.run([("echo", 1), ("echo", 2)])
     hanging = threading.Thread(target=pool.run, args=([("hang",)],))
     hanging.start()
     before = time.monotonic()
     assert pool.run([("echo", 3), ("echo", 4)]) == [3, 4]
-    assert time.monotonic() - before < 0.8
+    assert time.monotonic() - before < 5
     hanging.join()
     pool.close()
 
@@ -218,7 +218,7 @@ def test_a_worker_that_hangs_does_not_outlive_a_service_that_was_killed(tmp_path
         worker = int(service.stdout.readline())
         time.sleep(0.2)  # the job that hangs has begun
         service.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while _lives(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _lives(worker)
