@@ -7,24 +7,31 @@ waits so long and no longer, kills, and starts a new one.
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import queue
 import resource
 import select
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
+Job = tuple[Any, ...]
 Build = Callable[[], Callable[..., Any]]
 """Called once in each worker; what it answers is called for each job. Both are picklable."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _START_SECONDS = 60
 _READY = "ready"
+_TURNS = 4
+"""So many a worker has in what is asked at once. Within a turn it need not wait for the parent."""
+_TOGETHER = 2**18
+"""Octets of the jobs of a turn, beyond the first."""
 _ORPHANED = 2
 """Times the limit that the parent waits, after which a worker ends by itself."""
 
@@ -53,29 +60,33 @@ class WorkerPool:
             self._free.put(worker)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="worker")
 
-    def run(self, jobs: Iterable[tuple[Any, ...]]) -> list[Any]:
+    def run(self, jobs: Iterable[Job]) -> list[Any]:
         """The answer to each job in order, or WorkerDied in the place of its answer.
 
         Raises OSError when no worker can be started, which is no fault of any job.
         """
         return list(self.start(jobs))
 
-    def start(self, jobs: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    def start(self, jobs: Iterable[Job]) -> Iterator[Any]:
         """As `run`, but begins at once and answers while the others are worked on.
 
         Raises OSError when no worker can be started, which is no fault of any job.
         """
-        return self._threads.map(self._run_one, jobs)
+        wanted = list(jobs)
+        most = math.ceil(len(wanted) / (_TURNS * len(self._workers)))
+        return chain.from_iterable(self._threads.map(self._run_some, _groups(wanted, most)))
 
-    def _run_one(self, job: tuple[Any, ...]) -> Any:
+    def _run_some(self, jobs: Sequence[Job]) -> list[Any]:
         worker = self._free.get()
         try:
-            return worker.ask(job)
+            return worker.ask(jobs)
         finally:
             self._free.put(worker)
 
     def prepare(self) -> None:
         """Start a worker if none runs. Raises OSError when that is not possible."""
+        if any(worker.runs for worker in self._workers):
+            return  # to wait for one that is free would keep them all from their next jobs
         worker = self._free.get()
         try:
             worker.start()
@@ -99,16 +110,32 @@ class _Worker:
         self._poll = select.poll()
         """Made once: `Connection.poll` makes a selector each time, which costs more than it."""
 
-    def ask(self, job: tuple[Any, ...]) -> Any:
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and is not known to have ended."""
+        return self._pipe is not None
+
+    def ask(self, jobs: Sequence[Job]) -> list[Any]:
+        """An answer to each; those behind one that ends the process go to the next process."""
+        answers: list[Any] = []
+        while len(answers) < len(jobs):
+            answers += self._ask(jobs[len(answers) :])
+        return answers
+
+    def _ask(self, jobs: Sequence[Job]) -> list[Any]:
+        """The answers until the first WorkerDied: one at least."""
         pipe = self.start()
-        answer: Any = WorkerDied("limit_worker")
-        with contextlib.suppress(EOFError, OSError):
-            pipe.send(job)
-            came = self._poll.poll(self._seconds * 1000)
-            answer = pipe.recv() if came else WorkerDied("limit_seconds")
-        if isinstance(answer, WorkerDied):
+        answers: list[Any] = []
+        try:
+            pipe.send(jobs)
+            while len(answers) < len(jobs) and not _died(answers):
+                came = self._poll.poll(self._seconds * 1000)
+                answers.append(pipe.recv() if came else WorkerDied("limit_seconds"))
+        except (EOFError, OSError):
+            answers.append(WorkerDied("limit_worker"))
+        if _died(answers):
             self.kill()
-        return answer
+        return answers
 
     def start(self) -> Connection:
         """The pipe to a living process."""
@@ -141,6 +168,25 @@ class _Worker:
         self._process = self._pipe = None
 
 
+def _died(answers: Sequence[Any]) -> bool:
+    return bool(answers) and isinstance(answers[-1], WorkerDied)
+
+
+def _groups(jobs: Iterable[Job], most: int) -> Iterator[list[Job]]:
+    """The jobs in order, so many together at most; a large one goes alone."""
+    group: list[Job] = []
+    room = _TOGETHER
+    for job in jobs:
+        octets = sum(len(part) for part in job if isinstance(part, bytes))
+        if group and (len(group) == most or octets > room):
+            yield group
+            group, room = [], _TOGETHER
+        group.append(job)
+        room -= octets
+    if group:
+        yield group
+
+
 def _serve(pipe: Connection, build: Build, seconds: float, memory_octets: int) -> None:
     """The life of a worker: build, then answer jobs until the pipe is closed."""
     # The parent decides when it is over, also where a signal goes to the whole group.
@@ -154,12 +200,12 @@ def _serve(pipe: Connection, build: Build, seconds: float, memory_octets: int) -
     pipe.send(_READY)
     with contextlib.suppress(EOFError, OSError):
         while True:
-            job = pipe.recv()
-            # Where nobody is left to kill a worker that hangs, this alarm does.
-            signal.setitimer(signal.ITIMER_REAL, _ORPHANED * seconds)
-            try:
-                octets = bytes(ForkingPickler.dumps(answer(*job)))
-            except MemoryError:
-                octets = bytes(ForkingPickler.dumps(WorkerDied("limit_memory")))
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            pipe.send_bytes(octets)
+            for job in pipe.recv():
+                # Where nobody is left to kill a worker that hangs, this alarm does.
+                signal.setitimer(signal.ITIMER_REAL, _ORPHANED * seconds)
+                try:
+                    octets = bytes(ForkingPickler.dumps(answer(*job)))
+                except MemoryError:
+                    octets = bytes(ForkingPickler.dumps(WorkerDied("limit_memory")))
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                pipe.send_bytes(octets)

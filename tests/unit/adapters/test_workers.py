@@ -15,7 +15,7 @@ import pytest
 
 from triage.adapters.workers import WorkerDied, WorkerPool
 
-SECONDS = 0.4
+SECONDS = 2.0
 MEMORY = 64 * 1024 * 1024
 
 
@@ -26,6 +26,10 @@ def do(what: str, *with_: object) -> object:
 
 def _echo(value: object) -> object:
     return value
+
+
+def _size(octets: bytes) -> int:
+    return len(octets)
 
 
 def _hang() -> None:
@@ -68,6 +72,7 @@ def _unpicklable() -> object:
 _JOBS: dict[str, Callable[..., object]] = {
     "who": os.getpid,
     "echo": _echo,
+    "size": _size,
     "hang": _hang,
     "spin": _spin,
     "exit": _exit,
@@ -135,6 +140,27 @@ def test_a_job_that_ends_its_process_costs_only_its_own_answer(
 ) -> None:
     before, ended, after = shared.run([("echo", 1), (how,), ("echo", 2)])
     assert (before, reason(ended), after) == (1, "limit_worker", 2)
+
+
+def test_among_many_jobs_each_that_ends_its_process_costs_only_its_own_answer() -> None:
+    jobs: list[tuple[object, ...]] = [("echo", number) for number in range(60)]
+    faults = {0: "exit", 7: "hang", 8: "crash", 23: "raise", 59: "leave"}
+    for at, how in faults.items():
+        jobs[at] = (how,)
+    pool = WorkerPool(build, 2, SECONDS, MEMORY)
+    answers = pool.run(jobs)
+    pool.close()
+    assert {at for at, answer in enumerate(answers) if isinstance(answer, WorkerDied)} == {*faults}
+    assert all(answers[at] == at for at in range(60) if at not in faults)
+    assert reason(answers[7]) == "limit_seconds"
+
+
+def test_large_jobs_among_small_ones_fill_no_worker() -> None:
+    large = b"x" * (MEMORY // 5)  # six of them at once would be too much
+    jobs = [("size", large if number % 2 else b"x") for number in range(40)]
+    pool = WorkerPool(build, 1, 10, MEMORY)
+    assert pool.run(jobs) == [len(octets) for _, octets in jobs]
+    pool.close()
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is bounded on Linux only")
