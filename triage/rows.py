@@ -54,7 +54,7 @@ class NewOccurrence:
 
     incident_id: int
     mail_id: int | None
-    """None for Triage's own troubles."""
+    """None for Triage's own troubles, and as long as the mail is not recorded."""
     at: datetime
     reason: str
     record_ids: tuple[str, ...]

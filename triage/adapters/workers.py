@@ -28,10 +28,10 @@ Build = Callable[[], Callable[..., Any]]
 _CONTEXT = multiprocessing.get_context("forkserver")
 _START_SECONDS = 60
 _READY = "ready"
-_TURNS = 4
-"""So many a worker has in what is asked at once. Within a turn it need not wait for the parent."""
-_TOGETHER = 2**18
-"""Octets of the jobs of a turn, beyond the first."""
+_TURNS = 8
+"""In so many each worker gets its share of the jobs, and in one it never waits for the parent."""
+_TURN_OCTETS = 2**18
+"""Of the jobs in a turn; a larger one goes alone."""
 _ORPHANED = 2
 """Times the limit that the parent waits, after which a worker ends by itself."""
 
@@ -68,13 +68,13 @@ class WorkerPool:
         return list(self.start(jobs))
 
     def start(self, jobs: Iterable[Job]) -> Iterator[Any]:
-        """As `run`, but begins at once and answers while the others are worked on.
+        """As `run`, but begins at once, and answers while what is behind it is worked on.
 
         Raises OSError when no worker can be started, which is no fault of any job.
         """
         wanted = list(jobs)
         most = math.ceil(len(wanted) / (_TURNS * len(self._workers)))
-        return chain.from_iterable(self._threads.map(self._run_some, _groups(wanted, most)))
+        return _until_no_worker(self._threads.map(self._run_some, _turns(wanted, most)))
 
     def _run_some(self, jobs: Sequence[Job]) -> list[Any]:
         worker = self._free.get()
@@ -85,7 +85,7 @@ class WorkerPool:
 
     def prepare(self) -> None:
         """Start a worker if none runs. Raises OSError when that is not possible."""
-        if any(worker.runs for worker in self._workers):
+        if any(worker.is_ready for worker in self._workers):
             return  # to wait for one that is free would keep them all from their next jobs
         worker = self._free.get()
         try:
@@ -94,7 +94,7 @@ class WorkerPool:
             self._free.put(worker)
 
     def close(self) -> None:
-        """Finish the jobs in flight, drop those that wait, end all workers."""
+        """Finish the turns in flight, drop the jobs that wait, end all workers."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         for worker in self._workers:
             worker.kill()
@@ -107,35 +107,52 @@ class _Worker:
         self._build, self._seconds, self._memory = build, seconds, memory_octets
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
+        self.is_ready = False
+        """It was started, and is not known to have ended."""
         self._poll = select.poll()
         """Made once: `Connection.poll` makes a selector each time, which costs more than it."""
 
-    @property
-    def runs(self) -> bool:
-        """Whether it was started, and is not known to have ended."""
-        return self._pipe is not None
-
     def ask(self, jobs: Sequence[Job]) -> list[Any]:
-        """An answer to each; those behind one that ends the process go to the next process."""
+        """An answer to each; those behind one that ends the process go to the next process.
+
+        When there is no next process, the last answer is an OSError.
+        """
         answers: list[Any] = []
-        while len(answers) < len(jobs):
-            answers += self._ask(jobs[len(answers) :])
+        try:
+            while len(answers) < len(jobs):
+                answers += self._ask(jobs[len(answers) :])
+        except OSError as error:
+            answers.append(error)
         return answers
 
     def _ask(self, jobs: Sequence[Job]) -> list[Any]:
-        """The answers until the first WorkerDied: one at least."""
-        pipe = self.start()
+        """The answers until the first WorkerDied: one at least.
+
+        The time of a job counts from when the answer before it was read.
+        """
+        pipe = self._sent(jobs)
         answers: list[Any] = []
         try:
-            pipe.send(jobs)
             while len(answers) < len(jobs) and not _died(answers):
                 came = self._poll.poll(self._seconds * 1000)
                 answers.append(pipe.recv() if came else WorkerDied("limit_seconds"))
-        except (EOFError, OSError):
+        except Exception:  # noqa: BLE001 - else what is left in the pipe would answer other jobs
             answers.append(WorkerDied("limit_worker"))
         if _died(answers):
             self.kill()
         return answers
+
+    def _sent(self, jobs: Sequence[Job]) -> Connection:
+        """The pipe from which their answers come."""
+        pipe = self.start()
+        try:
+            pipe.send(jobs)
+        except OSError:  # it died while it had nothing to do, which is no fault of a job
+            self.kill()
+            pipe = self.start()
+            with contextlib.suppress(OSError):  # now it is: no answer will come
+                pipe.send(jobs)
+        return pipe
 
     def start(self) -> Connection:
         """The pipe to a living process."""
@@ -155,9 +172,11 @@ class _Worker:
             self.kill()
             raise OSError("no worker process can be started; its own error stands above this one")
         self._poll.register(here, select.POLLIN)
+        self.is_ready = True
         return here
 
     def kill(self) -> None:
+        self.is_ready = False
         if self._pipe is not None:
             with contextlib.suppress(KeyError):  # it died before it was ready
                 self._poll.unregister(self._pipe)
@@ -172,19 +191,27 @@ def _died(answers: Sequence[Any]) -> bool:
     return bool(answers) and isinstance(answers[-1], WorkerDied)
 
 
-def _groups(jobs: Iterable[Job], most: int) -> Iterator[list[Job]]:
+def _turns(jobs: Iterable[Job], most: int) -> Iterator[list[Job]]:
     """The jobs in order, so many together at most; a large one goes alone."""
-    group: list[Job] = []
-    room = _TOGETHER
+    turn: list[Job] = []
+    room = _TURN_OCTETS
     for job in jobs:
         octets = sum(len(part) for part in job if isinstance(part, bytes))
-        if group and (len(group) == most or octets > room):
-            yield group
-            group, room = [], _TOGETHER
-        group.append(job)
+        if turn and (len(turn) == most or octets > room):
+            yield turn
+            turn, room = [], _TURN_OCTETS
+        turn.append(job)
         room -= octets
-    if group:
-        yield group
+    if turn:
+        yield turn
+
+
+def _until_no_worker(turns: Iterable[Sequence[Any]]) -> Iterator[Any]:
+    """The answers, until no worker could be started."""
+    for answer in chain.from_iterable(turns):
+        if isinstance(answer, OSError):
+            raise answer
+        yield answer
 
 
 def _serve(pipe: Connection, build: Build, seconds: float, memory_octets: int) -> None:

@@ -123,8 +123,12 @@ class Unit(Protocol):
         """
 
     # incidents
-    def open_incident(self, fingerprint: str) -> Incident | None: ...
-    def incident(self, incident_id: int) -> Incident: ...
+    def open_incident(self, fingerprint: str) -> Incident | None:
+        """The open one of this fingerprint, as in `open_incidents`."""
+
+    def incident(self, incident_id: int) -> Incident:
+        """Raises StoreError when there is none of this id."""
+
     def start_incident(
         self,
         *,
@@ -149,10 +153,16 @@ class Unit(Protocol):
         record_ids: Sequence[str],
         detail: Mapping[str, object],
     ) -> Incident:
-        """Count a notification; its detail replaces the incident's, unknown records are added."""
+        """Count a notification, as in `add_occurrences`; answers the incident as it is then.
+
+        Raises StoreError when there is none of this id.
+        """
 
     def open_incidents(self, fingerprints: Collection[str]) -> Mapping[str, Incident]:
-        """The open ones of these fingerprints, by fingerprint."""
+        """The open ones of these fingerprints, by fingerprint.
+
+        From here to the end of the unit no other process changes them or answers them.
+        """
 
     def histories(self, incident_ids: Collection[int]) -> Mapping[tuple[int, str], History]:
         """What each recipient has heard of these, by incident and recipient."""

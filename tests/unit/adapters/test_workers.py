@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,13 @@ def _unpicklable() -> object:
     return lambda: None
 
 
+class Unreadable:
+    """It can be pickled, and not be read again."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return int, ("no number",)
+
+
 _JOBS: dict[str, Callable[..., object]] = {
     "who": os.getpid,
     "echo": _echo,
@@ -82,6 +91,7 @@ _JOBS: dict[str, Callable[..., object]] = {
     "eat": _eat,
     "answer_too_much": _answer_too_much,
     "unpicklable": _unpicklable,
+    "unreadable": Unreadable,
 }
 
 
@@ -90,6 +100,20 @@ def build() -> Callable[..., object]:
 
 
 def build_that_fails() -> Callable[..., object]:
+    raise RuntimeError("the catalog cannot be read")
+
+
+def build_once(started: Path) -> Callable[..., object]:
+    """The first process starts, and no other."""
+    if started.exists():
+        raise RuntimeError("there is only one")
+    started.touch()
+    return do
+
+
+def build_slowly(begun: Path) -> Callable[..., object]:
+    begun.touch()
+    time.sleep(2)
     raise RuntimeError("the catalog cannot be read")
 
 
@@ -185,6 +209,49 @@ def test_a_worker_that_ran_out_of_memory_is_replaced(shared: WorkerPool) -> None
 def test_an_answer_that_cannot_be_pickled_does_not_hang(shared: WorkerPool) -> None:
     unpicklable, next_ = shared.run([("unpicklable",), ("echo", "next")])
     assert (reason(unpicklable), next_) == ("limit_worker", "next")
+
+
+def test_an_answer_that_cannot_be_read_spoils_no_other(shared: WorkerPool) -> None:
+    jobs = [("unreadable",) if number == 3 else ("echo", number) for number in range(24)]
+    first = shared.run(jobs)
+    assert reason(first.pop(3)) == "limit_worker"
+    assert first == [number for number in range(24) if number != 3]
+    assert shared.run([("echo", "next")]) == ["next"]
+
+
+def test_a_worker_that_was_killed_while_it_had_nothing_to_do_costs_no_job_its_answer(
+    shared: WorkerPool,
+) -> None:
+    (worker,) = shared.run([("who",)])
+    os.kill(worker, signal.SIGKILL)
+    while _lives(worker):
+        time.sleep(0.01)
+    assert shared.run([("echo", 1), ("echo", 2)]) == [1, 2]
+
+
+def test_what_was_answered_before_no_worker_could_be_started_is_known(tmp_path: Path) -> None:
+    pool = WorkerPool(partial(build_once, tmp_path / "started"), 1, SECONDS, MEMORY)
+    jobs = [("echo", number) for number in range(16)]
+    jobs[3] = ("exit",)
+    answers = pool.start(jobs)
+    assert [next(answers) for _ in range(3)] == [0, 1, 2]
+    assert reason(next(answers)) == "limit_worker"
+    with pytest.raises(OSError, match="no worker process can be started"):
+        next(answers)
+    pool.close()
+
+
+def test_a_worker_that_is_just_starting_is_none_that_runs(tmp_path: Path) -> None:
+    pool = WorkerPool(partial(build_slowly, begun := tmp_path / "begun"), 2, SECONDS, MEMORY)
+    with ThreadPoolExecutor() as threads:
+        failing = threads.submit(pool.run, [("echo", 1)])
+        while not begun.exists():
+            time.sleep(0.01)
+        with pytest.raises(OSError, match="no worker process can be started"):
+            pool.prepare()
+        with pytest.raises(OSError, match="no worker process can be started"):
+            failing.result()
+    pool.close()
 
 
 def test_large_octets_pass_both_ways(shared: WorkerPool) -> None:

@@ -53,11 +53,15 @@ _RECORDED = select(mails.c.uid).where(
 )
 _ADD_MAILS = insert(mails).returning(mails.c.id, mails.c.uid)
 _KEEP = insert(kept_mails)
-_SEEN_OCTETS = select(mails.c.octets_sha256).where(
-    mails.c.octets_sha256.in_(bindparam("digests", expanding=True))
+_SEEN_OCTETS = (
+    select(mails.c.octets_sha256)
+    .where(mails.c.octets_sha256.in_(bindparam("digests", expanding=True)))
+    .distinct()
 )
-_SEEN_CONTENT = select(mails.c.content_sha256).where(
-    mails.c.content_sha256.in_(bindparam("digests", expanding=True))
+_SEEN_CONTENT = (
+    select(mails.c.content_sha256)
+    .where(mails.c.content_sha256.in_(bindparam("digests", expanding=True)))
+    .distinct()
 )
 _MAILS_BETWEEN = (
     select(*_MAIL)
