@@ -39,7 +39,7 @@ class World:
         preset = Preset(server.preset, read_presets()[server.preset])
         desk = Desk(url or self.front.url, server.user, server.values)
         # A played server answers at once, a real one takes its time.
-        seconds = 20.0 if patient else 1.5 if isinstance(server, Vendor) else 2.5
+        seconds = 20.0 if patient else 1.5 if isinstance(server, Vendor) else 4.0
         token = changes.get("token", server.token)
         fresh = Fresh(self.store, self)
         return Tracker(preset, desk, token, fresh, seconds=seconds, clock=lambda: self.seconds)

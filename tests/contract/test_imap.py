@@ -457,7 +457,7 @@ def test_a_line_that_died_in_idle_is_noticed_at_done() -> None:
         line.until_gone()
 
     with Script(imap_part(IDLE=dead)) as server:
-        box = scripted(server.port, timeout=0.4)
+        box = scripted(server.port, timeout=2)
         box.connect()
         box.fetch(0, 5)
         assert "does not answer" in str(refusal(lambda: box.wait(0.1, threading.Event())))

@@ -74,7 +74,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
             "implicit",
             Password(user, PASSWORD),
             ssl_context=dovecot.trust(),
-            poll_seconds=0.5,
+            poll_seconds=60,
         )
         yield made
         made.clear()

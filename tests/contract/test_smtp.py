@@ -341,7 +341,7 @@ def took_text(line: Line, silent_at: str, gone_at: str) -> bool:
 @pytest.mark.parametrize("how", ["silent_at", "gone_at"])
 def test_a_server_that_falls_silent_or_goes(how: str, command: str, expected: Fault) -> None:
     with Script(smtp_part(**{how: command})) as server:
-        sender = plain(server.port, timeout=0.3, done_seconds=0.3)
+        sender = plain(server.port, timeout=1.5, done_seconds=1.5)
         began = time.monotonic()
         error = fault(lambda: send(sender))
         assert error.fault is expected
@@ -434,7 +434,7 @@ def one_mail_then(last: Callable[[Line], None]) -> Callable[[Line], None]:
 )
 def test_a_kept_connection_that_died_is_replaced_once(last: Callable[[Line], None]) -> None:
     with Script(one_mail_then(last)) as server:
-        sender = plain(server.port, timeout=0.3)
+        sender = plain(server.port, timeout=2)
         for _ in range(3):
             send(sender)
         sender.close()

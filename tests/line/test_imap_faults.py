@@ -94,7 +94,7 @@ class Inbox:
         if self.service is not None:
             service, self.service = self.service, None
             service.stop.set()
-            self._running.join(20)
+            self._running.join(120)
             assert not self._running.is_alive()
             service.close()
 
@@ -217,6 +217,13 @@ class Inbox:
         until(self.handled, seconds)
         return time.monotonic() - self.proxy.acted_at
 
+    def usual(self) -> float:
+        """How long some mails take when nothing is wrong."""
+        began = time.monotonic()
+        self.deliver(3)
+        until(self.handled)
+        return time.monotonic() - began
+
     def nothing_lost_nothing_twice(self, *, copies: bool = False, met_again: bool = False) -> None:
         """`copies`: filed ones may lie there twice. `met_again`: rows too, but for nothing."""
         rows = self.rows()
@@ -296,7 +303,7 @@ def test_a_fault_at_any_command_loses_nothing_and_repeats_nothing(inbox: Inbox, 
     inbox.deliver(5)
     for command in COMMANDS:
         inbox.proxy.arm(act, at=command)
-    inbox.watch(timeout=0.6, backoff=SHORT)
+    inbox.watch(timeout=1.5, backoff=SHORT)
     inbox.until_handled()
     inbox.deliver(5)
     inbox.until_handled()
@@ -330,7 +337,7 @@ def test_after_a_reset_it_works_again_within_five_seconds(
         until(lambda: inbox.proxy.acts > before)
         return inbox.until_handled()
 
-    in_time(handled_after_a_fault, AFTER_A_RESET)
+    in_time(handled_after_a_fault, AFTER_A_RESET, inbox.usual())
     inbox.nothing_lost_nothing_twice()
 
 
@@ -355,7 +362,7 @@ def test_a_silent_line_is_left_after_its_time_and_work_goes_on(inbox: Inbox, whe
         return inbox.until_handled()
 
     bound = max(timeout, poll + min(DONE_SECONDS, timeout)) + BACKOFF_SECONDS[0]
-    in_time(handled_after_silence, bound + 1.5)  # to connect, to judge and to file
+    in_time(handled_after_silence, bound + 1.5, inbox.usual())  # to connect, to judge and to file
     inbox.nothing_lost_nothing_twice()
 
 
@@ -579,12 +586,12 @@ def test_a_jump_of_uidnext_costs_no_mail_and_no_time(inbox: Inbox) -> None:
     inbox.deliver(2)
     inbox.watch()
     inbox.until_handled()
+    before = len(inbox.proxy.commands)
     for uid in (70_000, 3_000_000_000, 4_294_967_000):
         inbox.dovecot.jump_to_uid(inbox.user, "INBOX", uid)
         inbox.deliver(2)
-        began = time.monotonic()
         inbox.until_handled()
-        assert time.monotonic() - began < 30  # a look at each UID between would take for ever
+    assert len(inbox.proxy.commands) - before < 2_000  # it does not look at all UIDs between
     inbox.nothing_lost_nothing_twice()
 
 

@@ -25,7 +25,7 @@ from triage.ports import Unit
 from triage.service.record import Recorder
 from triage.settings import Settings, load, shipped
 
-MAILS, MAILBOXES, TENANTS, PROCESSES, LEASE = 200, 4, 20, 3, 3.0
+MAILS, MAILBOXES, TENANTS, PROCESSES, LEASE = 200, 4, 20, 3, 8.0
 
 
 @pytest.mark.server
@@ -35,7 +35,7 @@ def test_processes_that_are_killed_at_random_lose_nothing_and_do_nothing_twice()
         storm(on, PROCESSES, MAILS, random.Random(1), every=2.0, least=1)
         kills, counts = on.kills, verdict(on, MAILS)
         # Another process must also log in.
-        in_time(lambda: fail_over(on), LEASE + 3)
+        in_time(lambda: fail_over(on), LEASE + 4)
     copies = counts.pop("copies_with_the_same_id")
     assert kills, "nobody was killed while there was work"
     assert not any(counts.values()), counts

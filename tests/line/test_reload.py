@@ -212,7 +212,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         until(lambda: one.log("started"))
         yield one
         one.process.send_signal(signal.SIGTERM)
-        assert one.process.wait(30) == 0
+        assert one.process.wait(120) == 0
 
 
 def test_the_service_goes_on_with_new_contacts_and_refuses_faulty_ones(world: World) -> None:

@@ -148,7 +148,7 @@ def test_a_mail_that_comes_while_it_idles_is_answered_and_sigterm_stops_it(world
     until(lambda: world.replies()["priya@northwind.example"] == 1)
     assert world.triage("status", "--check").returncode == 0
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     message = world.smtp.messages()[0][1]
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["X-Auto-Response-Suppress"] == "All"
@@ -189,7 +189,7 @@ def test_a_second_service_on_the_same_file_is_refused_with_status_2(world: World
     assert str(process.pid) in second.stderr
     assert "Traceback" not in second.stderr
     process.terminate()
-    process.wait(30)
+    process.wait(120)
 
 
 def test_a_wrong_password_names_the_mailbox_and_the_others_go_on(world: World) -> None:

@@ -145,7 +145,7 @@ def test_reading_pauses_and_goes_on_by_itself(desk: Desk, kind: str) -> None:
             until(desk.done)
         until(lambda: desk.smtp.received)
         service.stop.set()
-        running.join(20)
+        running.join(120)
         assert not running.is_alive()
     desk.nothing_lost_nothing_twice()
 
@@ -172,7 +172,7 @@ def test_a_full_disk_under_a_running_service_and_its_log_costs_nothing_but_time(
             until(desk.done)
         assert log.stat().st_size
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     finally:
         with suppress(ProcessLookupError):
             process.kill()

@@ -26,7 +26,7 @@ from tests.servers import need
 from tests.servers.certificates import make_certificate
 
 PASSWORD = "pw"
-_START_SECONDS = 10.0
+_START_SECONDS = 60.0
 
 
 def free_port() -> int:
@@ -131,7 +131,7 @@ class Dovecot:
 
     def client(self, user: str = "errors") -> IMAPClient:
         """Another program on the same mailbox."""
-        client = IMAPClient("127.0.0.1", self.port, ssl=False, timeout=10)
+        client = IMAPClient("127.0.0.1", self.port, ssl=False, timeout=60)
         client.login(user, PASSWORD)
         return client
 

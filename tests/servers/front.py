@@ -68,7 +68,7 @@ class Front(HttpServer):
     def forward_to(self, url: str) -> None:
         """Let a real server answer."""
 
-        client = httpx.Client(base_url=url, timeout=20)
+        client = httpx.Client(base_url=url, timeout=60)
 
         def forwarded(asked: Asked) -> Answered:
             headers = {name: asked.headers[name] for name in asked.headers if name != "connection"}
@@ -144,7 +144,7 @@ def half(request: BaseHTTPRequestHandler, ask: Callable[[], Answered]) -> None:
 def silence(request: BaseHTTPRequestHandler, ask: Callable[[], Answered]) -> None:
     """Done, and no answer comes."""
     ask()
-    time.sleep(5)
+    time.sleep(15)
     request.close_connection = True
 
 

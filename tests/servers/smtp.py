@@ -19,7 +19,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests.servers import need
 from tests.servers.dovecot import free_port
 
-_START_SECONDS = 10.0
+_START_SECONDS = 60.0
 
 
 class SmtpSink:

@@ -163,13 +163,13 @@ class RealRequestTracker:
             self._process = subprocess.Popen(
                 command, env=env, stdout=log, stderr=log, start_new_session=True
             )
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not self._answers():
             if time.monotonic() > end or self._process.poll() is not None:
                 raise RuntimeError((self._folder / "log").read_text())
             time.sleep(0.1)
         url = f"http://127.0.0.1:{self._port}"
-        self._client = httpx.Client(base_url=url, auth=(self.user, self.token), timeout=20)
+        self._client = httpx.Client(base_url=url, auth=(self.user, self.token), timeout=60)
         self.front.forward_to(url)
         return self
 
@@ -189,7 +189,7 @@ class RealRequestTracker:
 
     def _answers(self) -> bool:
         try:
-            return bool(httpx.get(f"http://127.0.0.1:{self._port}/REST/2.0/rt", timeout=20))
+            return bool(httpx.get(f"http://127.0.0.1:{self._port}/REST/2.0/rt", timeout=60))
         except httpx.HTTPError:
             return False
 

@@ -11,7 +11,7 @@ from triage.ports import StoreError
 from triage.service.run import StoreClock
 
 NOON = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
-EVERY = 0.2
+EVERY = 2.0
 
 
 class Database:
