@@ -175,6 +175,21 @@ def test_all_faults_that_need_no_rendering_are_found_at_once():
     assert [(f.template, f.line) for f in templates.faults()] == [("a.md.j2", 2), ("b.md.j2", 0)]
 
 
+def test_a_filter_that_there_is_not_is_found_without_rendering():
+    templates = Templates({"a.md.j2": "{{ cause.title | upside_down }}"})
+
+    (fault,) = templates.faults()
+    assert "upside_down" in str(fault)
+
+
+def test_what_is_proved_is_not_looked_at_as_long_as_it_says_the_same():
+    proved = {"a.md.j2": "{% if %}", "b.md.j2": "fine"}
+
+    assert Templates(proved).faults(proved=proved) == ()
+    changed = Templates(proved | {"b.md.j2": "{% for %}"})
+    assert [fault.template for fault in changed.faults(proved=proved)] == ["b.md.j2"]
+
+
 def test_html_templates_escape_data():
     templates = Templates({"layout.html.j2": "<p>{{ words }}</p>"})
 
