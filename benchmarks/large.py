@@ -30,6 +30,8 @@ GOAL = 1.2
 MAILS = 10
 _OLD = b"Subject: an old mail\r\nFrom: someone@example.net\r\n\r\nIt was read long ago.\r\n"
 _AT_ONCE = 500
+_PORTION = 50_000
+"""Messages of one COPY; a session of Dovecot runs out of memory in much larger ones."""
 
 
 def fill(dovecot: Dovecot, user: str, messages: int) -> None:
@@ -42,7 +44,7 @@ def fill(dovecot: Dovecot, user: str, messages: int) -> None:
     client.socket().settimeout(600)
     client._imap.debug = 0  # noqa: SLF001 - its log of all answers would be large
     while there < messages:
-        more = min(there, messages - there)
+        more = min(there, messages - there, _PORTION)
         client._imap.copy(f"1:{more}", "INBOX")  # noqa: SLF001 - IMAPClient names each message
         there += more
     client.logout()
