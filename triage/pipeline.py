@@ -2,7 +2,7 @@
 
     RawMail - Mail - Notification* - Verdict - Incident - Decision - OutboundMessage
 
-`read_and_judge` goes from octets to cases and runs in worker processes; `decisions` says what
+`Judge` goes from octets to cases and runs in worker processes; `decisions` says what
 would be done about each case as the first of its incident. What was done before, and the
 outbox, are the service's (`triage.service`).
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from triage.catalog.load import Catalog
 from triage.catalog.match import Matcher
@@ -30,8 +31,10 @@ from triage.mail.authenticity import (
 from triage.mail.limits import DEFAULT, Limits, MailError
 from triage.mail.message import Kind, Mail, Notification
 from triage.mail.parse import parse
-from triage.settings import Settings
 from triage.tenant import Tenants
+
+if TYPE_CHECKING:  # each worker imports this module, and has no use for the settings' 20 MB
+    from triage.settings import Settings
 
 CODE_VERSION = "3"
 """Goes up when the same octets and catalog may get another verdict than before."""

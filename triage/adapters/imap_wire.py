@@ -24,7 +24,7 @@ _OCTETS_PER_SECOND = 32_768
 """The slowest line that is waited for."""
 _BUFFER_OCTETS = 65_536
 DONE_SECONDS = 10.0
-_STOP_SECONDS = 0.5
+_STOP_SECONDS = 1.0
 """How often a wait looks whether to stop."""
 _LINE_OCTETS = 16_777_216
 """A SEARCH over 1,400,000 UIDs is one line of this length; imaplib's own bound is 1,000,000."""
