@@ -12,7 +12,8 @@ RUN python -m venv /opt/triage \
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/triage --create-home triage
 COPY --from=build /opt/triage /opt/triage
-ENV PATH=/opt/triage/bin:$PATH PYTHONUNBUFFERED=1
+# Two arenas are enough for threads of which one runs at a time, and save memory.
+ENV PATH=/opt/triage/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2
 USER triage
 # The settings are mounted here, read-only; the SQLite store lies in the volume.
 WORKDIR /var/lib/triage

@@ -124,10 +124,10 @@ def settings(
 def start(folder: Path, *options: str) -> subprocess.Popen[bytes]:
     """`triage run` of this checkout on the folder's `triage.toml`, in a session of its own.
 
-    What it logs is added to the file `log`.
+    What it logs is added to the file `log`. The allocator is set as in the Dockerfile.
     """
     command = [sys.executable, "-m", "triage", "run", *options, "--config", "triage.toml"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MALLOC_ARENA_MAX": "2"}
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
             command, cwd=folder, stderr=log, env=environment, start_new_session=True

@@ -140,10 +140,8 @@ class Wire(imaplib.IMAP4):
             if self.tagged_commands[tag]:
                 del self.tagged_commands[tag]
                 return False
-        ends = time.monotonic() + seconds
-        while not stop.is_set() and not self._waiting() and (left := ends - time.monotonic()) > 0:
-            if self._poll(min(left, _STOP_SECONDS)):
-                break
+        if not self._waiting():
+            self._until_readable(seconds, stop)
         self.allow(seconds=DONE_SECONDS)
         self.send(b"DONE\r\n")
         kind, said = self._command_complete("IDLE", tag)
@@ -161,10 +159,13 @@ class Wire(imaplib.IMAP4):
         finally:
             self._looking = False
 
-    def _poll(self, seconds: float) -> bool:
+    def _until_readable(self, seconds: float, stop: Stop) -> None:
         poller = select.poll()
         poller.register(self.sock, select.POLLIN)
-        return bool(poller.poll(seconds * 1000))
+        ends = time.monotonic() + seconds
+        while not stop.is_set() and (left := ends - time.monotonic()) > 0:
+            if poller.poll(min(left, _STOP_SECONDS) * 1000):
+                break
 
     def said_bye(self) -> bytes:
         """Why the server hung up, b"" when it did not say."""

@@ -220,7 +220,7 @@ class Service:
             threads.append(beating)
             for thread in working:
                 thread.start()
-            while not self.stop.wait(0.2):
+            while not self.stop.wait(1.0):
                 pass  # signal handlers run in this thread, between two waits
             self._wake.set()
             self._readers.end()
