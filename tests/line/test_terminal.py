@@ -12,11 +12,14 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
+from tests.line.waiting import until
 from triage.service.live import is_drawable
 from triage.settings import shipped
 
@@ -94,6 +97,26 @@ def test_ctrl_c_and_another_size_leave_a_clean_terminal(home: Path) -> None:
     assert status == 0, said
     assert "stopping" in said[said.rindex("triage  ") :]
     assert said.rindex(VISIBLE) > said.rindex(HIDDEN)
+
+
+def test_many_signals_at_once_stop_it_all_the_same(home: Path) -> None:
+    log = home / "log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(COMMAND, cwd=home, env=ENVIRONMENT, stderr=stderr)
+    numbers = cycle((signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
+
+    def stopped() -> bool:
+        for _ in range(100):
+            process.send_signal(next(numbers))
+            time.sleep(1e-4)
+        return '"stopped"' in log.read_text()
+
+    try:
+        until(lambda: '"started"' in log.read_text())
+        until(stopped)
+        assert process.wait(120) == 0, log.read_text()
+    finally:
+        process.kill()
 
 
 def test_where_there_is_no_terminal_there_are_no_escape_codes(home: Path) -> None:

@@ -40,7 +40,7 @@ class Reload:
         self._log = structlog.get_logger()
 
     def ask(self) -> None:
-        """Read the files at the next look, whatever they look like. For signal handlers, too."""
+        """Read the files at the next look, whatever they look like."""
         self._asked.set()
 
     def look(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import signal
 import threading
 import time
@@ -57,6 +59,8 @@ _TURN_SECONDS = {
 }
 """The longest turn of each loop: one delivery each for those that send, else the store's
 time-outs; /live is red beyond."""
+_HEED_SECONDS = 0.5
+"""How often it is looked whether `stop` was set."""
 CLOCK_SECONDS = 10.0
 """So long the machine's own clock is believed."""
 
@@ -114,6 +118,8 @@ class Service:
         the file of the settings, whose tenants and contacts are read again when they change.
         """
         self.stop = threading.Event()
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        """What came; a handler that set an event could wait for ever for the thread it is in."""
         self._settings, self._catalog, self.store, self._clock = settings, catalog, store, clock
         self._templates = templates
         self._log = structlog.get_logger()
@@ -197,9 +203,8 @@ class Service:
 
     def run_until_signal(self) -> bool:
         """Run until SIGTERM or SIGINT; True when it ended in good order."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop.set())
-        signal.signal(signal.SIGHUP, lambda *_: self._reload.ask())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, _: self._signals.put(number))
         return self.run()
 
     def run(self) -> bool:
@@ -220,8 +225,8 @@ class Service:
             threads.append(beating)
             for thread in working:
                 thread.start()
-            while not self.stop.wait(1.0):
-                pass  # signal handlers run in this thread, between two waits
+            while not self.stop.is_set():
+                self._heed()
             self._wake.set()
             self._readers.end()
             for thread in working:
@@ -231,6 +236,14 @@ class Service:
         late = [thread.name for thread in threads if thread.is_alive()]
         self._log.info("stopped", still_busy=late)
         return not late
+
+    def _heed(self) -> None:
+        """Wait a moment for a signal, and do what it asks for."""
+        with contextlib.suppress(queue.Empty):
+            if self._signals.get(timeout=_HEED_SECONDS) == signal.SIGHUP:
+                self._reload.ask()
+            else:
+                self.stop.set()
 
     def _loops(self) -> dict[str, Callable[[Stop], None]]:
         """What sends, and what looks after all of it, each until its stop is set."""
