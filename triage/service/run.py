@@ -203,9 +203,14 @@ class Service:
 
     def run_until_signal(self) -> bool:
         """Run until SIGTERM or SIGINT; True when it ended in good order."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
+        for number in numbers:
             signal.signal(number, lambda number, _: self._signals.put(number))
-        return self.run()
+        try:
+            return self.run()
+        finally:
+            for number in numbers:  # it ends already, and in good order
+                signal.signal(number, signal.SIG_IGN)
 
     def run(self) -> bool:
         """Run until `stop` is set; what is in flight is finished. True when all threads ended.
